@@ -1,0 +1,45 @@
+"""One task queue for Python, any broker underneath.
+
+Applications need what is exported here; authors of backends and plugins start
+at ``orcastra_core.interfaces``.
+"""
+
+from orcastra_core.app import Call, Handle, Orca, Orcastra, Submission, TaskResult
+from orcastra_core.model.envelope import Dedup, DedupMode
+from orcastra_core.model.errors import GiveUp, OrcastraError, RetryLater, Snooze
+from orcastra_core.model.profile import Cap
+from orcastra_core.model.queue import QueueSpec
+from orcastra_core.model.retry import ExponentialBackoff, FixedBackoff, LinearBackoff, RetryPolicy
+from orcastra_core.model.schedule import Misfire
+from orcastra_core.model.task_state import Cancelled
+from orcastra_core.runtime.context import Context, current_context
+from orcastra_core.runtime.worker import Until, Worker
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Call",
+    "Cancelled",
+    "Cap",
+    "Context",
+    "Dedup",
+    "DedupMode",
+    "ExponentialBackoff",
+    "FixedBackoff",
+    "GiveUp",
+    "Handle",
+    "LinearBackoff",
+    "Misfire",
+    "Orca",
+    "OrcastraError",
+    "Orcastra",
+    "QueueSpec",
+    "RetryLater",
+    "RetryPolicy",
+    "Snooze",
+    "Submission",
+    "TaskResult",
+    "Until",
+    "Worker",
+    "current_context",
+]

@@ -1,0 +1,127 @@
+"""An app's way to its broker: opened, owned by one loop and process, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Sequence
+
+import attrs
+
+from orcastra_core.interfaces.broker import Broker
+from orcastra_core.interfaces.clock import Clock
+from orcastra_core.interfaces.middleware import Middleware
+from orcastra_core.interfaces.scheduler import Scheduler
+from orcastra_core.model.broker_url import BrokerUrl
+from orcastra_core.model.errors import WrongLoop
+from orcastra_core.model.profile import Profile
+from orcastra_core.model.queue import QueueSpec
+from orcastra_core.runtime.client import Client
+
+
+@attrs.frozen
+class Opened:
+    """What there is while the broker is open."""
+
+    broker: Broker
+    profile: Profile
+    client: Client
+    scheduler: Scheduler | None
+
+
+class Connection:
+    """Opens and closes; guards against a second loop and against use after a fork.
+
+    Brokers are kept between openings, so that ``memory://`` keeps what it holds.
+    """
+
+    def __init__(
+        self,
+        url: BrokerUrl,
+        scheduler_url: BrokerUrl | None,
+        *,
+        clock: Clock,
+        events: bool,
+        middleware: Sequence[Middleware],
+    ) -> None:
+        self._url = url
+        self._scheduler_url = scheduler_url
+        self._clock = clock
+        self._events = events
+        self._middleware = middleware
+        self._broker: Broker | None = None
+        self._elsewhere: Broker | None = None
+        self._opened: Opened | None = None
+        self._owner: tuple[asyncio.AbstractEventLoop, int] | None = None
+        self._depth = 0
+
+    async def enter(self, queues: Sequence[QueueSpec]) -> Opened:
+        """Open, or join what is open in this loop.
+
+        Raises:
+            WrongLoop: It is open in another loop, or was opened before a fork.
+            PluginError, BrokerError: As loading and opening the broker do.
+        """
+        if self._depth:
+            opened = self.opened
+        else:
+            opened = self._opened = await self._open(queues)
+            self._owner = (asyncio.get_running_loop(), os.getpid())
+        self._depth += 1
+        return opened
+
+    async def leave(self) -> None:
+        """Close with the last one that leaves."""
+        self._depth -= 1
+        if not self._depth and self._opened is not None:
+            client, self._opened, self._owner = self._opened.client, None, None
+            await self._close(client)
+
+    @property
+    def opened(self) -> Opened:
+        """What is open in this loop. Raises WrongLoop."""
+        if self._opened is None or self._owner is None:
+            raise WrongLoop("this app is not open: use it inside «async with app:»")
+        loop, pid = self._owner
+        if pid != os.getpid():
+            raise WrongLoop("this app was opened before a fork: let the child make an app of its own")
+        if loop is not asyncio.get_running_loop():
+            raise WrongLoop("this app is open in another event loop: leave it there first, or make a second app")
+        return self._opened
+
+    async def _open(self, queues: Sequence[QueueSpec]) -> Opened:
+        # stevedore costs tens of milliseconds: not at import
+        from orcastra_core.plugins import load_broker
+
+        broker = self._broker = self._broker or load_broker(self._url)
+        client: Client | None = None
+        try:
+            profile = await broker.open()
+            scheduler = broker.scheduler
+            if self._scheduler_url is not None:
+                self._elsewhere = self._elsewhere or load_broker(self._scheduler_url)
+                await self._elsewhere.open()
+                scheduler = self._elsewhere.scheduler
+            await broker.declare(queues)
+            client = Client(
+                broker,
+                profile,
+                scheduler=scheduler,
+                clock=self._clock,
+                rng=random.Random(),
+                events=self._events,
+                middleware=self._middleware,
+            )
+            await client.start()
+        except BaseException:
+            await self._close(client)
+            raise
+        return Opened(broker, profile, client, scheduler)
+
+    async def _close(self, client: Client | None) -> None:
+        if client is not None:
+            await client.stop()
+        for broker in (self._broker, self._elsewhere):
+            if broker is not None:
+                await broker.close()

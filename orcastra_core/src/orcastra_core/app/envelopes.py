@@ -1,0 +1,67 @@
+"""From a call to its envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orcastra_core.app.options import SubmitOptions
+from orcastra_core.interfaces.clock import Clock
+from orcastra_core.interfaces.serializer import Serializer
+from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.ids import IdFactory
+from orcastra_core.runtime.context import current_context
+from orcastra_core.runtime.task_spec import TaskSpec
+
+
+class EnvelopeMaker:
+    """Makes envelopes; one for each app and process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._new_id = IdFactory(clock.now)
+        self._offset = 0.0
+        self._channel: str | None = None
+
+    def attach(self, clock_offset: float, channel: str | None) -> None:
+        """Take over what an opened broker said; ids start anew, the process may be a forked one."""
+        self._new_id = IdFactory(self._clock.now)
+        self._offset = clock_offset
+        self._channel = channel
+
+    def make(
+        self,
+        spec: TaskSpec,
+        options: SubmitOptions,
+        serializer: Serializer,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Envelope:
+        """Return the envelope of a call.
+
+        Raises:
+            InvalidArguments, SerializationError: Naming task and parameter.
+        """
+        body = spec.signature.dump(serializer, args, kwargs)
+        now = self._clock.now()
+        parent = current_context()
+        due = options.at if options.delay is None else now + self._offset + options.delay
+        expires = options.expires_at if options.expires is None else now + self._offset + options.expires
+        return Envelope(
+            self._new_id(),
+            options.queue or spec.queue,
+            spec.name,
+            body,
+            serializer.content_type,
+            spec.priority if options.priority is None else options.priority,
+            due,
+            expires,
+            options.dedup,
+            options.order_by,
+            self._channel,
+            now,
+            options.timeout,
+            options.result_ttl,
+            parent.id if parent is not None else None,
+            headers=options.headers,
+        )

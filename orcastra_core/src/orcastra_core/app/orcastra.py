@@ -1,0 +1,356 @@
+"""An application: tasks, and the broker they go through."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+import attrs
+
+from orcastra_core.app.connection import Connection
+from orcastra_core.app.envelopes import EnvelopeMaker
+from orcastra_core.app.handle import Handle
+from orcastra_core.app.options import SubmitOptions
+from orcastra_core.app.orca import AsyncOrca, Call, Orca, SyncOrca
+from orcastra_core.app.registry import Registry
+from orcastra_core.app.serializers import Serializers
+from orcastra_core.app.submission import Submission
+from orcastra_core.interfaces.broker import Broker
+from orcastra_core.interfaces.clock import Clock
+from orcastra_core.interfaces.middleware import Middleware
+from orcastra_core.interfaces.scheduler import Scheduler
+from orcastra_core.interfaces.trigger import Trigger
+from orcastra_core.liveness.system_clock import SystemClock
+from orcastra_core.model.broker_url import BrokerUrl
+from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.errors import InvalidOption, OrcastraError, PublishRefused, PublishUnknown, Unsupported
+from orcastra_core.model.ids import TaskId, parse_id
+from orcastra_core.model.names import QueueName, SessionId, TaskName, queue_name
+from orcastra_core.model.profile import Cap, Profile
+from orcastra_core.model.published import Duplicate, Published, Refused, Unknown
+from orcastra_core.model.queue import QueueSpec
+from orcastra_core.model.result import RESULT_TTL, Absence, Result
+from orcastra_core.model.retry import NO_RETRY, RetryPolicy
+from orcastra_core.model.schedule import Misfire, Schedule, ScheduleId
+from orcastra_core.model.task_state import Cancelled
+from orcastra_core.runtime.plan import make_plan
+from orcastra_core.runtime.task_spec import TaskSpec, check_seconds
+from orcastra_core.runtime.worker import Until, Worker, WorkerOptions
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_QUEUE = QueueName("default")
+
+
+class Orcastra:
+    """Tasks, and the broker they go through.
+
+    Use ``async with app:`` to submit and wait. It may be entered again, in another
+    event loop too, once it was left; nested ``async with`` in one loop is
+    fine. All methods but ``task`` need it entered.
+
+    Args:
+        url: The broker; the environment's ``ORCASTRA_URL`` if None.
+        scheduler: Another broker's URL whose store keeps what is deferred, for
+            brokers without DELAY or SCHEDULES.
+        serializer: The entry point that writes arguments and results: ``cbor``, ``json`` or another.
+        events: Whether to keep the event log; ``"full"`` logs STARTED as well.
+        middleware: Around every submit and run, the outermost first.
+        queues: Specs of queues that need other than the defaults.
+        clock: Where time comes from.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        scheduler: str | None = None,
+        serializer: str = "cbor",
+        events: bool | str = True,
+        middleware: Sequence[Middleware] = (),
+        queues: Sequence[QueueSpec] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        given = url if url is not None else os.environ.get("ORCASTRA_URL")
+        if not given:
+            raise InvalidOption("name a broker: Orcastra('sqlite:///orcastra.db'), or set ORCASTRA_URL")
+        if events not in (True, False, "full"):
+            raise InvalidOption(f"events={events!r}: expected True, False or 'full'")
+        self.url = BrokerUrl.parse(given)
+        self._clock: Clock = clock or SystemClock()
+        self._events = events
+        self._middleware = tuple(middleware)
+        self._queues = {spec.name: spec for spec in queues}
+        self._registry = Registry()
+        self._serializers = Serializers(serializer)
+        self._maker = EnvelopeMaker(self._clock)
+        self._connection = Connection(
+            self.url,
+            BrokerUrl.parse(scheduler) if scheduler is not None else None,
+            clock=self._clock,
+            events=bool(events),
+            middleware=self._middleware,
+        )
+
+    @overload
+    def task(  # type: ignore[overload-overlap]  # a coroutine function is a function too: the first that fits wins
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncOrca[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> SyncOrca[P, R]: ...
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = DEFAULT_QUEUE,
+        retry: RetryPolicy = NO_RETRY,
+        timeout: float | None = None,
+        priority: int = 0,
+        result_ttl: float = RESULT_TTL,
+    ) -> _Decorator: ...
+    def task(
+        self,
+        function: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        queue: str = DEFAULT_QUEUE,
+        retry: RetryPolicy = NO_RETRY,
+        timeout: float | None = None,
+        priority: int = 0,
+        result_ttl: float = RESULT_TTL,
+    ) -> Any:
+        """Register a function as a task; bare, or with options.
+
+        Args:
+            function: An ``async def`` or a plain function.
+            name: What messages name it by; ``module.qualname`` if None.
+            queue: Where it waits unless a submit says otherwise.
+            retry: When a failed attempt is tried again; by default never.
+            timeout: Seconds an attempt may take; None for no bound.
+            priority: Larger is served first.
+            result_ttl: Seconds its result is kept.
+
+        Raises:
+            InvalidOption, InvalidName: At once, where the decorator stands.
+        """
+
+        def register(function: Callable[..., Any]) -> Orca[..., Any]:
+            spec = self._registry.add(
+                function, name=name, queue=queue, retry=retry, timeout=timeout, priority=priority, result_ttl=result_ttl
+            )
+            return (AsyncOrca if spec.is_async else SyncOrca)(self, spec, SubmitOptions())
+
+        return register if function is None else register(function)
+
+    async def __aenter__(self) -> Orcastra:
+        self._serializers.load()
+        opened = await self._connection.enter([self._queues.get(name, QueueSpec(name)) for name in self.queues()])
+        self._maker.attach(opened.profile.clock_offset, opened.client.channel)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._connection.leave()
+
+    @property
+    def broker(self) -> Broker:
+        """The opened broker. Raises WrongLoop outside ``async with``."""
+        return self._connection.opened.broker
+
+    @property
+    def profile(self) -> Profile:
+        """What the opened broker offers. Raises WrongLoop outside ``async with``."""
+        return self._connection.opened.profile
+
+    @property
+    def tasks(self) -> Mapping[TaskName, TaskSpec]:
+        """The registered tasks by name."""
+        return self._registry.specs
+
+    def queues(self) -> list[QueueName]:
+        """Return the queues that the tasks and specs name, in order of their appearance."""
+        return list(dict.fromkeys([*self._registry.queues(), *self._queues])) or [DEFAULT_QUEUE]
+
+    async def submit_many(self, calls: Iterable[Call[R]]) -> list[Submission[R]]:
+        """Submit many calls in few round trips; an outcome each, in order.
+
+        A call that is refused harms no other. While one batch is on its way the
+        next is drawn from ``calls``, which may be a generator.
+        """
+        client = self._connection.opened.client
+        drawn: list[tuple[TaskSpec, TaskId | None]] = []
+
+        def envelopes() -> Iterator[Envelope | OrcastraError]:
+            for call in calls:
+                item = self._envelope_or_error(call)
+                drawn.append((call.spec, item.id if isinstance(item, Envelope) else None))
+                yield item
+
+        answers = await client.submit_many(envelopes())
+        return [self._submission(spec, task_id, answer) for (spec, task_id), answer in zip(drawn, answers, strict=True)]
+
+    async def submit_call(self, call: Call[R]) -> Handle[R]:
+        """Submit one call; what ``Orca.submit`` does."""
+        client = self._connection.opened.client
+        envelope = self._envelope(call)
+        published = await client.submit(envelope)
+        return self._submission(call.spec, envelope.id, published).handle
+
+    def handle(self, task_id: str) -> Handle[Any]:
+        """Return a handle on a task by its id, submitted here or elsewhere. Raises InvalidName."""
+        return Handle(parse_id(task_id), self, self._read_untyped)
+
+    async def schedule(
+        self,
+        schedule_id: str,
+        call: Call[Any],
+        trigger: Trigger | str,
+        *,
+        misfire: Misfire = Misfire.ONE,
+        grace: float = 60.0,
+    ) -> Schedule:
+        """Submit a call again and again, whenever a trigger says.
+
+        Adding what is stored already changes nothing, so a program may do this at every start.
+
+        Args:
+            schedule_id: Its name; another call under the same name replaces it.
+            call: What to submit.
+            trigger: A Trigger, or its text: ``"cron:0 4 * * * Europe/Berlin"``.
+            misfire: What to do with ticks that nobody fired in time.
+            grace: Seconds by which a tick may be late without being missed.
+        """
+        from orcastra_core.plugins import parse_trigger, trigger_text
+
+        scheduler = self._scheduler()
+        text = trigger if isinstance(trigger, str) else trigger_text(trigger)
+        first = parse_trigger(text).next_after(datetime.fromtimestamp(self._clock.now(), UTC))
+        if first is None:
+            raise InvalidOption(f"trigger {text!r} has no tick left")
+        envelope = attrs.evolve(self._envelope(call), reply=None, due=None)
+        schedule = Schedule(
+            ScheduleId(schedule_id), first.timestamp(), envelope, text, misfire, check_seconds("grace", grace)
+        )
+        await scheduler.add([schedule])
+        stored = await scheduler.get([schedule.id])
+        return stored[0] or schedule
+
+    async def unschedule(self, schedule_id: str) -> bool:
+        """Forget a schedule; False if there was none."""
+        (removed,) = await self._scheduler().remove([ScheduleId(schedule_id)])
+        return removed
+
+    def worker(
+        self,
+        *,
+        queues: Sequence[str] | None = None,
+        concurrency: int = 200,
+        threads: int = 32,
+        lease: float | None = None,
+        until: Until = Until.STOPPED,
+        grace: float = 30.0,
+        unknown_task_grace: float = 300.0,
+        on_session: Callable[[SessionId, float], None] | None = None,
+    ) -> Worker:
+        """Return a worker for this app's tasks; ``await worker.run()`` works.
+
+        Args:
+            queues: What it fetches from; all that the tasks name if None.
+            concurrency: Attempts at a time.
+            threads: Threads for synchronous functions.
+            lease: Seconds of silence after which its session counts as lapsed; the URL's if None.
+            until: When it ends by itself.
+            grace: Seconds that running tasks get after ``stop``.
+            unknown_task_grace: Seconds an unknown task is released before it is dead-lettered.
+            on_session: Told id and lease of each session the worker opens.
+        """
+        from orcastra_core.plugins import parse_trigger
+
+        for option, number in {"concurrency": concurrency, "threads": threads}.items():
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise InvalidOption(f"{option}={number!r}: expected a whole number, at least 1")
+        options = WorkerOptions(
+            queues=tuple(queue_name(name) for name in queues) if queues else tuple(self.queues()),
+            concurrency=concurrency,
+            threads=threads,
+            lease=self.url.lease if lease is None else check_seconds("lease", lease),
+            until=until,
+            grace=check_seconds("grace", grace),
+            unknown_task_grace=check_seconds("unknown_task_grace", unknown_task_grace),
+            full_events=self._events == "full",
+        )
+        opened = self._connection.opened
+        return Worker(
+            opened.broker,
+            opened.profile,
+            self._registry.specs,
+            self._serializers.by_content_type,
+            options,
+            scheduler=opened.scheduler,
+            plan=make_plan(parse_trigger),
+            clock=self._clock,
+            queue_specs=tuple(self._queues.values()),
+            middleware=self._middleware,
+            on_session=on_session,
+        )
+
+    async def await_result(self, task_id: TaskId) -> Result | Absence:
+        """Wait for a task's result; what handles use."""
+        return await self._connection.opened.client.wait(task_id)
+
+    async def cancel_task(self, task_id: TaskId) -> Cancelled:
+        """Cancel a task; what handles use."""
+        (answer,) = await self._connection.opened.client.cancel([task_id])
+        return answer
+
+    def _scheduler(self) -> Scheduler:
+        scheduler = self._connection.opened.scheduler
+        if scheduler is None:
+            raise Unsupported(Cap.SCHEDULES)
+        return scheduler
+
+    def _envelope(self, call: Call[Any]) -> Envelope:
+        return self._maker.make(call.spec, call.options, self._serializers.default, call.args, call.kwargs)
+
+    def _envelope_or_error(self, call: Call[Any]) -> Envelope | OrcastraError:
+        try:
+            return self._envelope(call)
+        except OrcastraError as error:
+            return error
+
+    def _submission(self, spec: TaskSpec, task_id: TaskId | None, answer: Published | OrcastraError) -> Submission[Any]:
+        if isinstance(answer, OrcastraError):
+            return Submission(None, answer)
+        if isinstance(answer, Refused):
+            return Submission(None, PublishRefused(f"task {spec.name}: {answer.why}"))
+        if isinstance(answer, Unknown):
+            error = PublishUnknown(f"task {spec.name}: the store gave no answer; {task_id} may be stored or not")
+            error.__cause__ = answer.error
+            return Submission(None, error)
+        assert task_id is not None
+        duplicate = isinstance(answer, Duplicate)
+        stored_id = answer.id if isinstance(answer, Duplicate) else task_id
+        return Submission(Handle(stored_id, self, self._reader(spec), duplicate=duplicate))
+
+    def _reader(self, spec: TaskSpec) -> Callable[[Result], Any]:
+        return lambda result: spec.signature.load_result(
+            self._serializers.by_content_type(result.content_type), result.value
+        )
+
+    def _read_untyped(self, result: Result) -> Any:
+        return self._serializers.by_content_type(result.content_type).loads(result.value)
+
+
+class _Decorator(Protocol):
+    """What ``@app.task(…)`` is."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncOrca[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> SyncOrca[P, R]: ...

@@ -1,0 +1,68 @@
+"""The tasks of an app."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orcastra_core.model.errors import InvalidOption
+from orcastra_core.model.names import QueueName, TaskName, queue_name, task_name
+from orcastra_core.model.retry import RetryPolicy
+from orcastra_core.runtime.task_spec import TaskSpec, check_seconds
+from orcastra_core.serialization.arguments import Signature
+
+
+class Registry:
+    """Task names to their specs."""
+
+    def __init__(self) -> None:
+        self._specs: dict[TaskName, TaskSpec] = {}
+
+    @property
+    def specs(self) -> Mapping[TaskName, TaskSpec]:
+        """All specs by name; a live view."""
+        return self._specs
+
+    def queues(self) -> list[QueueName]:
+        """The queues that tasks name, in order of their appearance."""
+        return list(dict.fromkeys(spec.queue for spec in self._specs.values()))
+
+    def add(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None,
+        queue: str,
+        retry: RetryPolicy,
+        timeout: float | None,
+        priority: int,
+        result_ttl: float,
+    ) -> TaskSpec:
+        """Register a function.
+
+        Raises:
+            InvalidOption, InvalidName: It cannot be a task so, or the name is taken.
+        """
+        if not callable(function):
+            raise InvalidOption(
+                f"@app.task decorates functions, not {type(function).__name__}; with options write @app.task(queue=…)"
+            )
+        if not isinstance(retry, RetryPolicy):
+            raise InvalidOption(f"retry={retry!r}: expected a RetryPolicy, for example RetryPolicy(max_attempts=3)")
+        full = task_name(name if name is not None else f"{function.__module__}.{function.__qualname__}")
+        if full in self._specs and self._specs[full].function is not function:
+            raise InvalidOption(f"a task named {full!r} is already registered: give this one a name of its own")
+        spec = TaskSpec(
+            name=full,
+            queue=queue_name(queue),
+            function=function,
+            is_async=inspect.iscoroutinefunction(function),
+            signature=Signature.of(function, full),
+            retry=retry,
+            timeout=None if timeout is None else check_seconds("timeout", timeout, least=0.001),
+            priority=priority,
+            result_ttl=check_seconds("result_ttl", result_ttl),
+        )
+        self._specs[full] = spec
+        return spec

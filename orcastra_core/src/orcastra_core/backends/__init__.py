@@ -1,0 +1,1 @@
+"""The embedded brokers: ``memory://``, the reference, and ``sqlite:///path``, durable."""

@@ -1,0 +1,1 @@
+"""The two ways a backend's session stays alive without the caller's event loop."""

@@ -1,0 +1,1 @@
+"""Client and worker, written once for every broker."""

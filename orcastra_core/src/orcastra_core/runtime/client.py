@@ -1,0 +1,213 @@
+"""The publishing side: envelopes out, results in."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+
+from orcastra_core.interfaces.broker import Broker
+from orcastra_core.interfaces.clock import Clock
+from orcastra_core.interfaces.middleware import Middleware
+from orcastra_core.interfaces.scheduler import Scheduler
+from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.errors import BodyTooLarge, OrcastraError, Unsupported
+from orcastra_core.model.event import EventKind
+from orcastra_core.model.ids import TaskId
+from orcastra_core.model.profile import Cap, Profile
+from orcastra_core.model.published import STORED, Duplicate, Published, Unknown
+from orcastra_core.model.result import Absence, Result
+from orcastra_core.model.schedule import Schedule, ScheduleId
+from orcastra_core.model.task_state import Cancellation, Cancelled
+from orcastra_core.runtime.background import Background
+from orcastra_core.runtime.batcher import BATCH_BYTES, Batcher
+from orcastra_core.runtime.errors import first_leaf
+from orcastra_core.runtime.middleware import around_submit
+from orcastra_core.runtime.verdict import cancelled_result
+from orcastra_core.runtime.waiter import ResultWaiter
+from orcastra_core.serialization.event_codec import EventWriter
+
+UNKNOWN_PATIENCE = 10.0
+"""Seconds the client repeats a publish that got no answer, same ids, before it says PublishUnknown."""
+
+
+class Client:
+    """Submits, and waits for results. Use within ``run``'s lifetime, in one loop."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        profile: Profile,
+        *,
+        scheduler: Scheduler | None,
+        clock: Clock,
+        rng: random.Random,
+        events: bool = True,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
+        self._broker = broker
+        self._profile = profile
+        self._scheduler = scheduler
+        self._clock = clock
+        self._rng = rng
+        self._writer = EventWriter(None) if events and profile.offers(Cap.EVENTS) else None
+        self._batcher = Batcher(self._publish, max_batch=profile.limits.max_batch)
+        # nothing stands between a bulk submit and the broker: no layer, no deferral elsewhere
+        self._direct = not middleware and (scheduler is None or profile.offers(Cap.DELAY))
+        self._through: Callable[[Envelope], Awaitable[Published]] = around_submit(middleware, self._submit)
+        self._waiter: ResultWaiter | None = None
+        self._background = Background()
+
+    @property
+    def channel(self) -> str | None:
+        """The reply channel for envelopes whose results may be waited for here."""
+        return self._waiter.channel if self._waiter is not None else None
+
+    async def start(self) -> None:
+        """Subscribe to results and begin to send."""
+        if self._broker.results is not None:
+            feed = await self._broker.results.subscribe()
+            self._waiter = waiter = ResultWaiter(self._broker.results, feed, self._clock, self._rng)
+            self._background.spawn(waiter.listen(), "results")
+            self._background.spawn(waiter.read_batches(), "result reads")
+        self._background.spawn(self._batcher.run(), "batcher")
+
+    async def stop(self) -> None:
+        """Stop sending and listening; whoever still waits is cancelled."""
+        await self._background.stop()
+        if self._waiter is not None:
+            await self._waiter.close()
+            self._waiter = None
+
+    def check(self, envelope: Envelope) -> None:
+        """Refuse what this broker cannot take, before anything is batched.
+
+        Raises:
+            BodyTooLarge, Unsupported: As they say.
+        """
+        limits = self._profile.limits
+        if len(envelope.body) > limits.max_body:
+            raise BodyTooLarge(
+                f"task {envelope.task}: its arguments take {len(envelope.body)} bytes; the limit is {limits.max_body} "
+                f"(store large data elsewhere and pass its name)"
+            )
+        if envelope.priority and not self._profile.offers(Cap.PRIORITY):
+            self._profile.require(Cap.PRIORITY)
+        if envelope.dedup is not None:
+            self._profile.require(Cap.DEDUP)
+        if envelope.order_by is not None:
+            self._profile.require(Cap.ORDERED_KEY)
+        if envelope.due is not None and self._scheduler is None:
+            self._profile.require(Cap.DELAY)
+
+    async def submit(self, envelope: Envelope) -> Published:
+        """Publish one envelope, batched with those of other tasks; repeats what got no answer.
+
+        Raises:
+            BodyTooLarge, Unsupported: Nothing was stored.
+            BrokerClosed: The broker was closed.
+        """
+        self.check(envelope)
+        return await self._through(envelope)
+
+    async def submit_many(self, envelopes: Iterable[Envelope | OrcastraError]) -> list[Published | OrcastraError]:
+        """Publish many, in as few calls as the limits allow; an answer each, in order.
+
+        While one batch is in flight the next is taken from ``envelopes``, so a
+        generator of millions needs memory for its answers only. Errors among
+        the envelopes are passed through.
+        """
+        answers: list[Published | OrcastraError] = []
+        sending: asyncio.Task[None] | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                for chunk in self._chunks(envelopes):
+                    if sending is not None:
+                        await sending
+                    sending = group.create_task(self._send_chunk(chunk, answers))
+                    await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop: the chunk leaves before the next is made
+        except* OrcastraError as errors:
+            raise first_leaf(errors) from None
+        return answers
+
+    async def wait(self, task_id: TaskId) -> Result | Absence:
+        """Return a task's result, or why there will be none. Waits as long as it takes."""
+        if self._waiter is None:
+            raise Unsupported(Cap.RESULTS)
+        return await self._waiter.wait(task_id)
+
+    async def cancel(self, ids: Sequence[TaskId]) -> Sequence[Cancelled]:
+        """Cancel tasks."""
+        self._profile.require(Cap.CANCEL)
+        now = self._clock.now()
+        writer = EventWriter(None)
+        return await self._broker.cancel(
+            [
+                Cancellation(task_id, cancelled_result(task_id, now), writer.event(EventKind.CANCELLED, now, task_id))
+                for task_id in ids
+            ]
+        )
+
+    async def _submit(self, envelope: Envelope) -> Published:
+        if envelope.due is not None and not self._profile.offers(Cap.DELAY) and self._scheduler is not None:
+            await self._scheduler.add([Schedule(ScheduleId(envelope.id), envelope.due, envelope)])
+            return STORED
+        return await self._batcher.submit(envelope)
+
+    async def _publish(self, batch: Sequence[Envelope]) -> Sequence[Published]:
+        answers = await self._publish_once(batch)
+        if not any(isinstance(answer, Unknown) for answer in answers):
+            return answers
+        answers = list(answers)
+        deadline = self._clock.monotonic() + UNKNOWN_PATIENCE
+        delay = 0.05
+        while self._clock.monotonic() < deadline:
+            open_ = [n for n, answer in enumerate(answers) if isinstance(answer, Unknown) and answer.error.retryable]
+            if not open_:
+                break
+            await self._clock.sleep(self._rng.uniform(delay / 2, delay))
+            delay = min(2.0, delay * 2)
+            again = await self._publish_once([batch[n] for n in open_])
+            for n, answer in zip(open_, again, strict=True):
+                # stored by the try whose answer was lost
+                own = isinstance(answer, Duplicate) and answer.id == batch[n].id
+                answers[n] = STORED if own else answer
+        return answers
+
+    async def _publish_once(self, batch: Sequence[Envelope]) -> Sequence[Published]:
+        writer = self._writer
+        if writer is None:
+            return await self._broker.publish(batch)
+        now = self._clock.now()
+        events = [writer.submitted(envelope.id, now, envelope.queue, envelope.task) for envelope in batch]
+        return await self._broker.publish(batch, events=events)
+
+    def _chunks(self, envelopes: Iterable[Envelope | OrcastraError]) -> Iterable[list[Envelope | OrcastraError]]:
+        chunk: list[Envelope | OrcastraError] = []
+        size = 0
+        for item in envelopes:
+            if isinstance(item, Envelope):
+                try:
+                    self.check(item)
+                except OrcastraError as error:
+                    item = error
+                else:
+                    size += len(item.body)
+            chunk.append(item)
+            if len(chunk) >= self._profile.limits.max_batch or size >= BATCH_BYTES:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk
+
+    async def _send_chunk(
+        self, chunk: list[Envelope | OrcastraError], answers: list[Published | OrcastraError]
+    ) -> None:
+        envelopes = [item for item in chunk if isinstance(item, Envelope)]
+        if not envelopes:
+            published: Iterator[Published] = iter(())
+        elif self._direct:
+            published = iter(await self._publish(envelopes))
+        else:
+            published = iter(await asyncio.gather(*map(self._through, envelopes)))
+        answers.extend(next(published) if isinstance(item, Envelope) else item for item in chunk)

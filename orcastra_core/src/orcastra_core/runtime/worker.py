@@ -1,0 +1,304 @@
+"""Fetches, runs and settles, from start to graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from orcastra_core.interfaces.broker import Broker
+from orcastra_core.interfaces.clock import Clock
+from orcastra_core.interfaces.middleware import Middleware
+from orcastra_core.interfaces.scheduler import Scheduler
+from orcastra_core.interfaces.serializer import Serializer
+from orcastra_core.interfaces.session import Session
+from orcastra_core.model.errors import BrokerError, SessionFenced
+from orcastra_core.model.event import EventKind
+from orcastra_core.model.names import QueueName, SessionId, TaskName
+from orcastra_core.model.profile import Cap, Profile
+from orcastra_core.model.queue import QueueSpec
+from orcastra_core.model.schedule import Plan
+from orcastra_core.model.session import CancelTask, DueSoon, Fenced
+from orcastra_core.runtime.audit import audit_for_ever
+from orcastra_core.runtime.errors import first_leaf
+from orcastra_core.runtime.event_sink import EventSink
+from orcastra_core.runtime.executor import Cause, Executor
+from orcastra_core.runtime.fetcher import Fetcher
+from orcastra_core.runtime.patience import Patience
+from orcastra_core.runtime.promoter import Promoter
+from orcastra_core.runtime.stats import Stats
+from orcastra_core.runtime.sweeper import sweep_for_ever
+from orcastra_core.runtime.task_spec import TaskSpec
+from orcastra_core.runtime.tenure import Tenure
+
+_log = logging.getLogger("orcastra.worker")
+
+_STOP_SECONDS = 5.0
+"""Seconds that tasks get to react to being cancelled at shutdown."""
+
+
+class Until(enum.Enum):
+    """When a worker ends by itself."""
+
+    STOPPED = "never: until it is told to"
+    EMPTY = "when nothing is ready and nothing runs"
+    DRAINED = "when nothing is ready, delayed or running anywhere in its queues"
+
+
+@attrs.frozen(kw_only=True)
+class WorkerOptions:
+    """How a worker works.
+
+    Attributes:
+        queues: What it fetches from.
+        concurrency: Attempts at a time.
+        threads: Threads for synchronous functions.
+        lease: Seconds of silence after which its session counts as lapsed.
+        until: When it ends by itself.
+        grace: Seconds that running tasks get after ``stop``.
+        unknown_task_grace: Seconds an unknown task is released before it is dead-lettered.
+        full_events: Whether to log STARTED as well.
+    """
+
+    queues: tuple[QueueName, ...]
+    concurrency: int = 200
+    threads: int = 32
+    lease: float = 10.0
+    until: Until = Until.STOPPED
+    grace: float = 30.0
+    unknown_task_grace: float = 300.0
+    full_events: bool = False
+
+
+class Worker:
+    """Runs tasks of an opened broker until it is stopped, or its work is done.
+
+    A worker that is fenced drops its work, opens a new session and goes on. A
+    store that cannot be reached ends nothing: running tasks run on, and their
+    outcomes wait.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        profile: Profile,
+        specs: Mapping[TaskName, TaskSpec],
+        serializers: Callable[[str], Serializer],
+        options: WorkerOptions,
+        *,
+        scheduler: Scheduler | None,
+        plan: Plan,
+        clock: Clock,
+        queue_specs: Sequence[QueueSpec] = (),
+        middleware: Sequence[Middleware] = (),
+        on_session: Callable[[SessionId, float], None] | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.options = options
+        self.stats = Stats()
+        self._broker = broker
+        self._profile = profile
+        self._specs = specs
+        self._serializers = serializers
+        self._scheduler = scheduler
+        self._plan = plan
+        self._clock = clock
+        self._queue_specs = queue_specs
+        self._middleware = middleware
+        self._on_session = on_session
+        self._rng = rng or random.Random()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._executor: Executor | None = None
+
+    def stop(self) -> None:
+        """Stop fetching, let running tasks end within the grace, then end. A second call hurries."""
+        (self._hurry if self._stop.is_set() else self._stop).set()
+
+    async def run(self) -> Stats:
+        """Work; return what was done.
+
+        Raises:
+            BrokerError: One that no repeat can mend; what was running is released by the session's end.
+        """
+        options = self.options
+        executor = self._executor = Executor(
+            self._specs,
+            self._serializers,
+            concurrency=options.concurrency,
+            threads=options.threads,
+            clock=self._clock,
+            max_body=self._profile.limits.max_body,
+            max_lost={spec.name: spec.max_lost for spec in self._queue_specs},
+            unknown_task_grace=options.unknown_task_grace,
+            clock_offset=self._profile.clock_offset,
+            middleware=self._middleware,
+            stats=self.stats,
+        )
+        sink = EventSink(self._broker.events, self._clock, self._rng)
+        try:
+            async with asyncio.TaskGroup() as beside:
+                background = [
+                    beside.create_task(
+                        sweep_for_ever(self._broker, self._clock, self._rng, self.stats), name="sweeper"
+                    ),
+                    beside.create_task(sink.run(), name="events"),
+                ]
+                promoter = self._promoter()
+                if promoter is not None:
+                    background.append(beside.create_task(promoter.run(), name="promoter"))
+                while not self._stop.is_set():
+                    session = await self._open_session()
+                    if session is None:
+                        break
+                    await self._serve(session, executor, promoter, sink)
+                await sink.flush()
+                for task in background:
+                    task.cancel()
+        except* BrokerError as group:
+            raise first_leaf(group) from None
+        finally:
+            executor.close()
+        return self.stats
+
+    def _promoter(self) -> Promoter | None:
+        if self._scheduler is None:
+            return None
+        return Promoter(self._scheduler, self._broker, self._plan, self._clock, self._rng)
+
+    async def _open_session(self) -> Session | None:
+        patience = Patience("opening a session", self._clock, self._rng)
+        while not self._stop.is_set():
+            try:
+                session = await self._broker.open_session(self.options.queues, lease=self.options.lease)
+            except BrokerError as error:
+                await patience.pause(error)
+                continue
+            if self._on_session is not None:
+                self._on_session(session.id, session.lease)
+            return session
+        return None
+
+    async def _serve(self, session: Session, executor: Executor, promoter: Promoter | None, sink: EventSink) -> None:
+        tenure = Tenure(
+            session,
+            max_batch=self._profile.limits.max_batch,
+            clock=self._clock,
+            rng=self._rng,
+            stats=self.stats,
+            log_events=sink.add,
+            full_events=self.options.full_events,
+        )
+        writer = tenure.judge.writer
+        sink.add(
+            writer.event(
+                EventKind.WORKER_JOINED,
+                self._clock.now(),
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                queues=list(self.options.queues),
+            )
+        )
+        quick = {} if self.options.until is Until.STOPPED else {"wait": 0.05}
+        max_batch = self._profile.limits.max_batch
+        fetcher = Fetcher(
+            tenure, executor, self.options.queues, max_batch=max_batch, clock=self._clock, rng=self._rng, **quick
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                settling = group.create_task(tenure.settler.run(), name="settler")
+                fetching = group.create_task(fetcher.run(), name="fetcher")
+                beside = [
+                    group.create_task(self._heed(session, executor, promoter), name="signals"),
+                    group.create_task(audit_for_ever(tenure, executor, fetcher, self._clock, self._rng), name="audit"),
+                ]
+                await self._first_of(self._stop.wait(), self._work_done(fetcher, tenure, executor))
+                fetching.cancel()
+                await asyncio.wait([fetching])
+                fetcher.hand_back()
+                await self._drain(executor)
+                tenure.settler.close()
+                await settling
+                for task in beside:
+                    task.cancel()
+        except* SessionFenced:
+            _log.warning("session %s was reaped: its tasks are stopped, their outcomes discarded", session.id)
+            tenure.fence()
+            executor.cancel_all(Cause.FENCED, tenure)
+        finally:
+            sink.add(writer.event(EventKind.WORKER_LEFT, self._clock.now(), fenced=tenure.fenced))
+            await session.leave()
+
+    async def _heed(self, session: Session, executor: Executor, promoter: Promoter | None) -> None:
+        patience = Patience("listening for signals", self._clock, self._rng)
+        while True:
+            try:
+                signals = await session.signals(wait=30.0)
+                patience.success()
+            except BrokerError as error:
+                await patience.pause(error)
+                continue
+            for signal in signals:
+                match signal:
+                    case CancelTask(task_id):
+                        executor.cancel(task_id)
+                    case DueSoon() if promoter is not None:
+                        promoter.hint()
+                    case Fenced():
+                        raise SessionFenced(f"session {session.id} was reaped")
+
+    async def _work_done(self, fetcher: Fetcher, tenure: Tenure, executor: Executor) -> None:
+        if self.options.until is Until.STOPPED:
+            await asyncio.Event().wait()
+        fetched = -1
+        while True:
+            # a fetch that began after the last settlement must have found nothing
+            fetcher.empty.clear()
+            await fetcher.empty.wait()
+            await executor.wait_for(lambda: not executor.running)
+            await tenure.settler.idle()
+            if fetched == self.stats.fetched and await self._drained():
+                return
+            fetched = self.stats.fetched
+
+    async def _drained(self) -> bool:
+        if self.options.until is not Until.DRAINED or not self._profile.offers(Cap.INSPECT):
+            return True
+        try:
+            depths = await self._broker.inspect(self.options.queues)
+        except BrokerError:
+            return False
+        return not any(depth.ready or depth.delayed or depth.running for depth in depths)
+
+    async def _drain(self, executor: Executor) -> None:
+        async def ended() -> None:
+            await executor.wait_for(lambda: not executor.running)
+
+        async def patience_over() -> None:
+            try:
+                async with asyncio.timeout(self.options.grace):
+                    await self._hurry.wait()
+            except TimeoutError:
+                _log.warning(
+                    "%d tasks still run after %g s: they are stopped and released", executor.running, self.options.grace
+                )
+
+        await self._first_of(ended(), patience_over())
+        if executor.running:
+            executor.cancel_all(Cause.SHUTDOWN)
+            await self._first_of(ended(), self._clock.sleep(_STOP_SECONDS))
+
+    @staticmethod
+    async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(wait) for wait in waits]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
