@@ -17,6 +17,8 @@ ARGS     ?=
 say = @printf '── %s\n' '$(1)'
 
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
 .PHONY: help dev demo test proof check lint types layers docs bench services-up services-down dist pins clean
 
 help: ## list the commands
@@ -62,6 +64,7 @@ types: dev
 layers: dev
 	$(call say,import-linter: who may import whom)
 	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --config scripts/import-cycles.toml
 
 docs: dev
 	$(call say,mkdocs build --strict)

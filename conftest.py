@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 
 import pytest
 
-import orcastra_core
+PACKAGES = ("orcastra_core", "orcastra_redis", "orcastra_kafka", "orcastra_postgres", "orcastra_conformance")
 
-# Not installed, `import orcastra_core` still succeeds from the top of the repository: as an empty namespace.
-if orcastra_core.__file__ is None:
-    raise pytest.UsageError("orcastra_core is not installed here. Run `make dev`, then `make test` or .venv/bin/pytest")
+# Not installed, `import orcastra_core` still succeeds from the top of the repository: as an empty namespace, for the folder of
+# the dist has the name of the package. Imported here, before pytest does the same with the names it gives to test modules
+# (orcastra_core.tests.…), the packages stay what they are.
+for package in PACKAGES:
+    try:
+        found = importlib.import_module(package).__file__ is not None
+    except ModuleNotFoundError as missing:
+        if missing.name != package:
+            raise
+        found = False
+    if not found:
+        raise pytest.UsageError(f"{package} is not installed here. Run `make dev`, then `make test` or .venv/bin/pytest")
 
 SERVERS = {
     "redis": "ORCASTRA_TEST_REDIS_URL",

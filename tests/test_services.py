@@ -29,7 +29,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def services(*words: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SCRIPT, *words], env=environment, capture_output=True, text=True, check=False, timeout=55)
+    return subprocess.run([str(SCRIPT), *words], env=environment, capture_output=True, text=True, check=False, timeout=55)
 
 
 def up(environment: Mapping[str, str]) -> str:
@@ -101,7 +101,7 @@ def test_run_lends_a_server_to_one_command(environment: dict[str, str]) -> None:
 
 def test_run_ends_its_server_when_it_is_ended(environment: dict[str, str]) -> None:
     up(environment)
-    command = [SCRIPT, "run", "redis", "--", "sh", "-c", f"echo ${VARIABLE}; exec sleep 60"]
+    command = [str(SCRIPT), "run", "redis", "--", "sh", "-c", f"echo ${VARIABLE}; exec sleep 60"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         url = running.stdout.readline().strip()

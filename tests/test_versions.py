@@ -41,6 +41,13 @@ def test_all_dists_have_one_version() -> None:
     assert len({project(path)["version"] for path in PROJECTS}) == 1
 
 
+def test_a_package_that_tells_its_version_tells_this_one() -> None:
+    current = project(PROJECTS[0])["version"]
+    for package in [*ROOT.glob("src/*/__init__.py"), *ROOT.glob("*/src/*/__init__.py")]:
+        told = re.findall(r'^__version__ = "(.*)"$', package.read_text(), flags=re.MULTILINE)
+        assert set(told) <= {current}, package
+
+
 def test_a_backend_that_is_not_ready_names_its_own_version() -> None:
     current = project(PROJECTS[0])["version"]
     for module in ROOT.glob("orcastra_*/src/*/broker.py"):

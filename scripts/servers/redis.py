@@ -28,7 +28,8 @@ class Redis:
         return [str(program), *self._options(), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)]
 
     def container_arguments(self) -> Sequence[str]:
-        return ["redis-server", *self._options()]
+        # Inside, its clients come from another address; outside, the port is on loopback only.
+        return ["redis-server", *self._options(), "--protected-mode", "no"]
 
     def _options(self) -> Sequence[str]:
         return ["--daemonize", "no", "--save", "", "--appendonly", "no"]

@@ -1,5 +1,23 @@
-"""The conformance suite that every Orcastra backend has to pass. This release reserves its name and holds no cases."""
+"""What a broker promises, proved.
 
-from __future__ import annotations
+Three layers: the engine (``case``, ``trial``, ``expect``, ``harness``,
+``engine``; knows no pytest), the cases (``cases``), and the adapters
+(``pytest_plugin``). Imports the core and no backend: a backend brings its
+harness.
+"""
 
-__all__: list[str] = []
+from orcastra_conformance.case import Case, all_cases
+from orcastra_conformance.engine import CaseReport, Outcome, run_case, run_suite
+from orcastra_conformance.harness import BrokerHarness, ServerFacts, Unproven
+
+__all__ = [
+    "BrokerHarness",
+    "Case",
+    "CaseReport",
+    "Outcome",
+    "ServerFacts",
+    "Unproven",
+    "all_cases",
+    "run_case",
+    "run_suite",
+]

@@ -143,7 +143,7 @@ class Orcastra:
             spec = self._registry.add(
                 function, name=name, queue=queue, retry=retry, timeout=timeout, priority=priority, result_ttl=result_ttl
             )
-            return (AsyncOrca if spec.is_async else SyncOrca)(self, spec, SubmitOptions())
+            return self.orca(spec.name)
 
         return register if function is None else register(function)
 
@@ -170,6 +170,11 @@ class Orcastra:
     def tasks(self) -> Mapping[TaskName, TaskSpec]:
         """The registered tasks by name."""
         return self._registry.specs
+
+    def orca(self, name: str) -> Orca[..., Any]:
+        """Return a registered task by its name. Raises InvalidName."""
+        spec = self._registry.get(name)
+        return (AsyncOrca if spec.is_async else SyncOrca)(self, spec, SubmitOptions())
 
     def queues(self) -> list[QueueName]:
         """Return the queues that the tasks and specs name, in order of their appearance."""

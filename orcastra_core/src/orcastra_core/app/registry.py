@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orcastra_core.model.errors import InvalidOption
+from orcastra_core.model.errors import InvalidName, InvalidOption
 from orcastra_core.model.names import QueueName, TaskName, queue_name, task_name
 from orcastra_core.model.retry import RetryPolicy
 from orcastra_core.runtime.task_spec import TaskSpec, check_seconds
@@ -23,6 +24,15 @@ class Registry:
     def specs(self) -> Mapping[TaskName, TaskSpec]:
         """All specs by name; a live view."""
         return self._specs
+
+    def get(self, name: str) -> TaskSpec:
+        """Return a task's spec; raises InvalidName with the nearest name there is."""
+        try:
+            return self._specs[TaskName(name)]
+        except KeyError:
+            near = difflib.get_close_matches(name, self._specs, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {len(self._specs)} tasks"
+            raise InvalidName(f"no task is named {name!r}; {hint}") from None
 
     def queues(self) -> list[QueueName]:
         """The queues that tasks name, in order of their appearance."""

@@ -99,13 +99,15 @@ class Broker(ABC):
 
         When it returns, each Stored envelope survives what
         ``Profile.durability`` names, can be fetched by any session of the
-        domain, and wakes one that waits. Order is kept within the batch for
-        each queue and priority.
+        domain, and wakes one that waits. Where Cap.ORDERED_QUEUE is claimed, order
+        is kept within the batch for each queue and priority.
 
-        An id that was stored within the last ``limits.publish_window`` seconds,
-        alive or finished, is Duplicate of itself. A dedup key that is held is
-        Duplicate of its holder; of two equal keys in a batch the first wins.
-        Neither stores, changes or delays anything.
+        A repeat, the same id with the same counts, is Duplicate of itself
+        within ``limits.publish_window`` seconds, alive or finished. The same id with
+        other counts is the next hand-over of a task that went through a Scheduler: stored,
+        or Unknown and retryable while its Moved is still on the way. A dedup key that
+        is held is Duplicate of its holder, and open to that very id; of two
+        equal keys in a batch the first wins. A Duplicate stores, changes and delays nothing.
 
         Does not raise for a part of the batch, nor for the whole of it when
         the store is unreachable: those items are Unknown.
@@ -141,8 +143,9 @@ class Broker(ABC):
 
         A reap is one atomic step that removes the session's record: from
         then on its beats, fetches and settles are refused, for ever. Then
-        its deliveries go back to the head of their queues, at most ``limit`` of them
-        in this call, with a LOST event each. A crash between the two strands
+        its deliveries are handed out again (where Cap.ORDERED_QUEUE is claimed: ahead
+        of what was published after them), at most ``limit`` of them in this call,
+        with a LOST event each. A crash between the two strands
         nothing: the next sweep finds deliveries without a session.
 
         Judges by proof (a kernel lock, a closed connection) or by lapse: no

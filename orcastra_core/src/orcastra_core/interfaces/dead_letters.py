@@ -6,13 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from orcastra_core.model.dead_letter import DeadLetter
+from orcastra_core.model.errors import Unsupported
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName
+from orcastra_core.model.profile import Cap
 from orcastra_core.model.published import Published
 
 
 class DeadLetterStore(ABC):
-    """Tasks that failed for good, kept whole for 30 days. Written by ``settle`` only."""
+    """Tasks that failed for good, kept whole for 30 days. Written by ``settle``, or by ``put``."""
+
+    async def put(self, batch: Sequence[DeadLetter], /) -> None:
+        """Store dead letters of a queue in another store. Idempotent by id; written first, settled second."""
+        raise Unsupported(Cap.DEAD_LETTERS)
 
     @abstractmethod
     async def page(

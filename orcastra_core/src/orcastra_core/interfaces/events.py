@@ -13,7 +13,7 @@ class EventLog(ABC):
 
     The runtime makes the records (``serialization.event_codec``); publish,
     settle and cancel append them with their effect. A backend makes but one kind
-    itself: LOST, in the reap.
+    itself, LOST: in the reap, or out of what the reap noted when the log is read.
     """
 
     @abstractmethod

@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from orcastra_core.model.errors import Unsupported
 from orcastra_core.model.ids import TaskId
+from orcastra_core.model.profile import Cap
 from orcastra_core.model.result import Absence, Result
 
 
@@ -34,7 +36,15 @@ class ResultFeed(ABC):
 
 
 class ResultStore(ABC):
-    """Results of tasks that ended for good. Written by ``settle`` and ``cancel`` only."""
+    """Results of tasks that ended for good. Written by ``settle`` and ``cancel``, or by ``put``."""
+
+    async def put(self, batch: Sequence[tuple[Result, str | None]], /) -> None:
+        """Store results, each with the reply channel to push it to, for a queue in another store.
+
+        Idempotent: the first result of an id stays. Written first, settled second. A
+        store that serves only its own queue leaves this as it is.
+        """
+        raise Unsupported(Cap.RESULTS)
 
     @abstractmethod
     async def get(self, ids: Sequence[TaskId], /) -> Sequence[Result | Absence]:

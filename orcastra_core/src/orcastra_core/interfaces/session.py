@@ -39,14 +39,15 @@ class Session(ABC):
 
         At most ``want.limit`` in all and n of each queue; the sequence of
         queues is the precedence, higher priorities first within a queue, publish order
-        within a priority. Nothing is prefetched beyond what is returned. Waits only
+        within a priority (to the letter only where Cap.ORDERED_QUEUE is claimed). Nothing is prefetched beyond what is returned. Waits only
         while all of the queues are empty (or paused), returns with the first
         delivery, and with ``[]`` after ``wait`` seconds. ``wait=0`` answers at once.
         May return early and empty.
 
         Nothing is stranded: after a fetch that raised or was cancelled, the
         next one first hands out what the store says this session holds and its
-        caller never saw.
+        caller never saw. A fetch that was given up has no effect any more once the
+        next one has begun, also if its request was still on its way.
 
         Raises:
             SessionFenced: The session was reaped.
@@ -68,7 +69,8 @@ class Session(ABC):
         Calls are numbered. After a call that raised or was cancelled the
         caller repeats it, same number and same batch: if it had taken effect it
         gets the answer of the first, not STALE. The store keeps the answers of the
-        last ``limits.settle_window`` numbers, as durably as the effects.
+        last ``limits.settle_window`` numbers, as durably as the effects. A number that
+        is neither new nor kept answers STALE and has no effect. Empty batches are not sent.
 
         Args:
             batch: At most ``limits.max_batch`` settlements.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -14,7 +15,7 @@ from orcastra_core.model.errors import Unsupported
 class Cap(enum.Enum):
     """An optional capability. Claimed, it must work; not claimed, it must be refused."""
 
-    STABLE_SESSION = "deliveries survive lost connections and server restarts"
+    STABLE_SESSION = "sessions and what they hold survive lost connections and server restarts"
     FENCED = "late settlements are refused"
     ATOMIC_SETTLE = "a settlement, its result, events and emitted envelopes appear together or not at all"
     DELAY = "keeps envelopes until they are due"
@@ -59,8 +60,9 @@ class Limits:
         max_batch: Most items of one publish, fetch or settle.
         max_delay: Farthest ``due`` from now, seconds.
         priorities: Lowest and highest priority it takes, inclusive.
-        publish_window: Seconds within which repeating an id is a Duplicate, even after the task ended.
-        settle_window: How many settles back a repeated number still gets its answer.
+        publish_window: Seconds within which a repeat is a Duplicate, even after the task ended; 0: never, do not repeat.
+        max_hold: Seconds a delivery may be held before the server takes it away.
+        settle_window: How many settles back a repeated number still gets its answer; 0: none, do not repeat.
         time_resolution: Seconds by which a due task may be late on an idle store.
         min_lease: Shortest lease it grants, seconds.
         recovery_time: Seconds until the deliveries of a killed process may be
@@ -73,6 +75,7 @@ class Limits:
     max_delay: float = 366 * 86400.0
     priorities: tuple[int, int] = (0, 0)
     publish_window: float = 60.0
+    max_hold: float = math.inf
     settle_window: int = 8
     time_resolution: float = 0.01
     min_lease: float = 1.0

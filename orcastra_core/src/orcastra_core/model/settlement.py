@@ -68,7 +68,10 @@ class Release:
 
 @attrs.frozen
 class Moved:
-    """It is durable elsewhere (a Scheduler has it): remove it here, keys and all; store no result."""
+    """It is durable elsewhere (a Scheduler has it): remove it here and store no result.
+
+    Its dedup key stays held, for the same id to take up again.
+    """
 
     delivery: Delivery
     events: bytes = b""

@@ -141,12 +141,19 @@ class Client:
         self._profile.require(Cap.CANCEL)
         now = self._clock.now()
         writer = EventWriter(None)
-        return await self._broker.cancel(
-            [
-                Cancellation(task_id, cancelled_result(task_id, now), writer.event(EventKind.CANCELLED, now, task_id))
-                for task_id in ids
-            ]
-        )
+        wishes = [
+            Cancellation(task_id, cancelled_result(task_id, now), writer.event(EventKind.CANCELLED, now, task_id))
+            for task_id in ids
+        ]
+        if self._scheduler is None or self._scheduler is self._broker.scheduler:
+            return await self._broker.cancel(wishes)
+        # deferred in another store: there first, for what is moved on in between is here by then
+        removed = await self._scheduler.remove([ScheduleId(task_id) for task_id in ids])
+        answers = await self._broker.cancel(wishes)
+        return [
+            Cancelled.REMOVED if gone and answer is Cancelled.UNKNOWN else answer
+            for gone, answer in zip(removed, answers, strict=True)
+        ]
 
     async def _submit(self, envelope: Envelope) -> Published:
         if envelope.due is not None and not self._profile.offers(Cap.DELAY) and self._scheduler is not None:

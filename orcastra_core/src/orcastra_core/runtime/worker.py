@@ -154,11 +154,9 @@ class Worker:
                 promoter = self._promoter()
                 if promoter is not None:
                     background.append(beside.create_task(promoter.run(), name="promoter"))
-                while not self._stop.is_set():
-                    session = await self._open_session()
-                    if session is None:
-                        break
-                    await self._serve(session, executor, promoter, sink)
+                reaped = True
+                while reaped and (session := await self._open_session()) is not None:
+                    reaped = await self._serve(session, executor, promoter, sink)
                 await sink.flush()
                 for task in background:
                     task.cancel()
@@ -186,7 +184,8 @@ class Worker:
             return session
         return None
 
-    async def _serve(self, session: Session, executor: Executor, promoter: Promoter | None, sink: EventSink) -> None:
+    async def _serve(self, session: Session, executor: Executor, promoter: Promoter | None, sink: EventSink) -> bool:
+        # True if the session was reaped: there is more to do, in a new one
         tenure = Tenure(
             session,
             max_batch=self._profile.limits.max_batch,
@@ -235,6 +234,7 @@ class Worker:
         finally:
             sink.add(writer.event(EventKind.WORKER_LEFT, self._clock.now(), fenced=tenure.fenced))
             await session.leave()
+        return tenure.fenced
 
     async def _heed(self, session: Session, executor: Executor, promoter: Promoter | None) -> None:
         patience = Patience("listening for signals", self._clock, self._rng)

@@ -76,7 +76,15 @@ def read_item(data: bytes, at: int, depth: int, frozen: bool) -> tuple[Any, int]
     Raises:
         DeserializationError: It is not an admitted item.
     """
-    major, number, after = read_head(data, at)
+    # What read_head does, repeated for the short heads: they are nearly all.
+    first = data[at] if at < len(data) else 0xFF
+    if first < 24:
+        return first, at + 1
+    number = first & 31
+    if number < 24:
+        major, after = first >> 5, at + 1
+    else:
+        major, number, after = read_head(data, at)
     if major == 0:
         return number, after
     if major == 3:
@@ -96,14 +104,14 @@ def read_item(data: bytes, at: int, depth: int, frozen: bool) -> tuple[Any, int]
         return -1 - number, after
     if major == 7:
         return _read_special(data, at, after)
+    if major == 6:
+        return _read_tagged(data, at, after, number, depth, frozen)
     if depth >= MAX_DEPTH:
         raise DeserializationError(f"CBOR: nested more than {MAX_DEPTH} deep at byte {at}")
     if major == 4:
         items, end = _read_array(data, at, after, number, depth, frozen)
         return (tuple(items) if frozen else items), end
-    if major == 5:
-        return _read_map(data, at, after, number, depth, frozen)
-    return _read_tagged(data, at, after, number, depth, frozen)
+    return _read_map(data, at, after, number, depth, frozen)
 
 
 def _read_special(data: bytes, at: int, after: int) -> tuple[Any, int]:
@@ -159,9 +167,11 @@ def _read_map(data: bytes, at: int, after: int, size: int, depth: int, frozen: b
 def _read_tagged(data: bytes, at: int, after: int, tag: int, depth: int, frozen: bool) -> tuple[Any, int]:
     if tag == SET:
         major, size, inner = read_head(data, after)
-        if major != 4 or depth + 1 >= MAX_DEPTH:
+        if major != 4:
             raise DeserializationError(f"CBOR: tag {SET} at byte {at} needs an array")
-        members, end = _read_array(data, after, inner, size, depth + 1, True)
+        if depth >= MAX_DEPTH:
+            raise DeserializationError(f"CBOR: nested more than {MAX_DEPTH} deep at byte {at}")
+        members, end = _read_array(data, after, inner, size, depth, True)
         _check_hashes(members, at)
         built = frozenset(members) if frozen else set(members)
         if len(built) != size:
@@ -170,24 +180,34 @@ def _read_tagged(data: bytes, at: int, after: int, tag: int, depth: int, frozen:
     reader = ADMITTED.get(tag)
     if reader is None:
         raise DeserializationError(f"CBOR: tag {tag} at byte {at} is not admitted")
-    item, end = read_item(data, after, depth + 1, False)
+    if after < len(data) and data[after] >> 5 == 6:
+        raise DeserializationError(f"CBOR: tag {tag} at byte {at} around another tag is not admitted")
+    # A tag is no level of its own: what it may be around has but one.
+    item, end = read_item(data, after, min(depth, MAX_DEPTH - 1), False)
     try:
         return reader(item), end
     except ValueError as error:
         raise DeserializationError(f"CBOR: {error}, at byte {at}") from None
 
 
-def _check_hashes(keys: Iterable[Any], at: int) -> None:
-    """Refuse what would make a dict or set quadratic before making it."""
+def check_hashes(keys: Iterable[Any]) -> None:
+    """Raise ValueError for keys that would make a dict or set quadratic; before one is made of them."""
     twins: dict[int, int] = {}
     for count, key in enumerate(keys, 1):
         if count > MAX_WEAK_KEYS:
-            raise DeserializationError(f"CBOR: more than {MAX_WEAK_KEYS} keys that are not text at byte {at}")
+            raise ValueError(f"has more than {MAX_WEAK_KEYS} keys that are not text")
         hashed = hash(key)
         seen = twins.get(hashed, 0)
         if seen >= _MAX_TWINS:
-            raise DeserializationError(f"CBOR: colliding keys at byte {at}")
+            raise ValueError("has too many keys with the same hash")
         twins[hashed] = seen + 1
+
+
+def _check_hashes(keys: Iterable[Any], at: int) -> None:
+    try:
+        check_hashes(keys)
+    except ValueError as error:
+        raise DeserializationError(f"CBOR: the map or set at byte {at} {error}") from None
 
 
 def _ends(at: int) -> DeserializationError:

@@ -98,7 +98,9 @@ class Refusal(Exception):  # noqa: N818 - internal: becomes SerializationError o
         self.path: list[str] = []
 
     def where(self) -> str:
-        return "".join(reversed(self.path))
+        """Return the path from the outside in, shortened where it is long."""
+        steps = self.path[::-1]
+        return "".join(steps if len(steps) <= 12 else [*steps[:6], "…", *steps[-3:]])
 
 
 def encode(value: Any) -> bytes:
@@ -158,7 +160,7 @@ def _write(value: Any, append: Callable[[bytes], None], depth: int) -> None:
 
 def _write_array(value: Iterable[Any], append: Callable[[bytes], None], depth: int) -> None:
     if depth >= MAX_DEPTH:
-        raise Refusal(_TOO_DEEP)
+        raise Refusal(TOO_DEEP)
     size = len(value)  # type: ignore[arg-type]  # list, tuple and their subclasses
     append(_ARRAY[size] if size < 256 else head(4, size))
     depth += 1
@@ -173,14 +175,14 @@ def _write_array(value: Iterable[Any], append: Callable[[bytes], None], depth: i
 
 def _write_map(value: Mapping[Any, Any], append: Callable[[bytes], None], depth: int) -> None:
     if depth >= MAX_DEPTH:
-        raise Refusal(_TOO_DEEP)
+        raise Refusal(TOO_DEEP)
     size = len(value)
     append(_MAP[size] if size < 256 else head(5, size))
     depth += 1
     weak = 0
     key: Any = None
     try:
-        for key, item in value.items():  # noqa: B007 - read in the handler
+        for key, item in value.items():
             if type(key) is not str:
                 weak += not isinstance(key, (str, bytes))
                 _write_key(key, append, depth)
@@ -188,7 +190,7 @@ def _write_map(value: Mapping[Any, Any], append: Callable[[bytes], None], depth:
                 _write(key, append, depth)
             _write(item, append, depth)
     except Refusal as refusal:
-        refusal.path.append(f"[{_short(key)}]")
+        refusal.path.append(f"[{shown_key(key)}]")
         raise
     if weak > MAX_WEAK_KEYS:
         raise Refusal(f"a dict with {weak} keys that are not text is too large (at most {MAX_WEAK_KEYS}); use a list")
@@ -228,19 +230,19 @@ def _write_rich(value: Any, append: Callable[[bytes], None], depth: int) -> None
     elif isinstance(value, (list, tuple)):
         _write_array(value, append, depth)
     else:
-        raise Refusal(f"a {_type_name(value)} cannot be serialized")
+        raise Refusal(f"a {type_name(value)} cannot be serialized")
 
 
 def _write_set(value: Iterable[Any], append: Callable[[bytes], None], depth: int) -> None:
-    if depth + 1 >= MAX_DEPTH:
-        raise Refusal(_TOO_DEEP)
+    if depth >= MAX_DEPTH:
+        raise Refusal(TOO_DEEP)
     members: list[bytes] = []
     for member in value:
         parts: list[bytes] = []
         try:
-            _write(member, parts.append, depth + 2)
+            _write(member, parts.append, depth + 1)
         except Refusal as refusal:
-            refusal.path.append(f"{{{_short(member)}}}")
+            refusal.path.append(f"{{{shown_key(member)}}}")
             raise
         members.append(b"".join(parts))
     if len(members) > MAX_WEAK_KEYS:
@@ -251,7 +253,8 @@ def _write_set(value: Iterable[Any], append: Callable[[bytes], None], depth: int
     append(b"".join(members))
 
 
-def _datetime(value: dt.datetime) -> bytes:
+def aware(value: dt.datetime) -> str:
+    """Return RFC 3339 text. Raises Refusal for a naive datetime."""
     offset = value.utcoffset()
     if offset is None:
         raise Refusal(
@@ -262,8 +265,8 @@ def _datetime(value: dt.datetime) -> bytes:
             value = value.astimezone(dt.UTC)
         except OverflowError:
             raise Refusal(f"datetime {value.isoformat()} has no UTC form") from None
-    written = value.isoformat()
-    return b"\xc0" + text(f"{written[:-6]}Z" if written.endswith("+00:00") else written)
+    written = dt.datetime.isoformat(value)
+    return f"{written[:-6]}Z" if written.endswith("+00:00") else written
 
 
 def _duration(value: dt.timedelta) -> bytes:
@@ -287,9 +290,9 @@ def _decimal(value: decimal.Decimal) -> bytes:
 
 
 _MINUTE = dt.timedelta(minutes=1)
-_TOO_DEEP = f"nested more than {MAX_DEPTH} deep, or inside itself"
+TOO_DEEP = f"nested more than {MAX_DEPTH} deep, or inside itself"
 _RICH: tuple[tuple[type, Callable[[Any], bytes]], ...] = (
-    (dt.datetime, _datetime),
+    (dt.datetime, lambda value: b"\xc0" + text(aware(value))),
     (dt.date, lambda value: b"\xd9\x03\xec" + text(dt.date.isoformat(value))),
     (dt.timedelta, _duration),
     (decimal.Decimal, _decimal),
@@ -309,14 +312,16 @@ def _plain(value: str) -> bytes:
         raise Refusal("text with lone surrogates is not valid Unicode") from None
 
 
-def _type_name(value: object) -> str:
+def type_name(value: object) -> str:
+    """Return the name of a value's type, for messages."""
     kind = type(value)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _short(value: object) -> str:
+def shown_key(value: object) -> str:
+    """Return a key or member as a path shows it: short, and never more than a plain value."""
     if isinstance(value, (str, bytes)) and len(value) > 40:
         return f"{value[:40]!r}…"
     if isinstance(value, (str, bytes, bool, float, type(None))) or (isinstance(value, int) and abs(value) < 10**40):
         return repr(value)
-    return f"a {_type_name(value)}"
+    return f"a {type_name(value)}"

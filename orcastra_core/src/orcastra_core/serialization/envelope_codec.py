@@ -45,6 +45,7 @@ def encode_envelope(envelope: Envelope, /) -> bytes:
     """
     if (
         envelope.submitted_at is not None
+        and 0.0 <= envelope.submitted_at < fields.MAX_TIME
         and envelope.content_type == CBOR
         and envelope.priority == 0
         and envelope.due is None
@@ -117,7 +118,7 @@ def _encode_value(envelope: Envelope, where: str, value: Any) -> bytes:
 def _keep_names(queue: str, task: str) -> bytes:
     if len(_names_to_wire) >= _MAX_KEPT:
         _names_to_wire.clear()
-    wire = b"\x03" + text(queue) + b"\x04" + text(task) + b"\x05"
+    wire = b"\x03" + fields.BY_KEY[3].write(queue) + b"\x04" + fields.BY_KEY[4].write(task) + b"\x05"
     _names_to_wire[queue, task] = wire
     return wire
 
@@ -125,7 +126,7 @@ def _keep_names(queue: str, task: str) -> bytes:
 def _keep_reply(reply: str) -> bytes:
     if len(_reply_to_wire) >= _MAX_KEPT:
         _reply_to_wire.clear()
-    wire = _reply_to_wire[reply] = b"\x06" + text(reply)
+    wire = _reply_to_wire[reply] = b"\x06" + fields.BY_KEY[6].write(reply)
     return wire
 
 
@@ -205,7 +206,10 @@ def _decode_any(raw: bytes) -> Envelope:
     extras: dict[int, Any] = {}
     headers: dict[str, Any] = {}
     for _ in range(pairs - 1):
-        key, at = read_item(raw, at, 0, True)
+        if at < len(raw) and raw[at] < 24:
+            key, at = raw[at], at + 1
+        else:
+            key, at = read_item(raw, at, 0, True)
         field = fields.BY_KEY.get(key) if type(key) is int else None
         value, at = read_item(raw, at, 0, False)
         if field is not None:
@@ -244,10 +248,16 @@ def _build(known: dict[str, Any], extras: Mapping[int, Any], headers: Mapping[st
     if headers:
         known["headers"] = headers
     envelope = Envelope(**known)
-    if len(_wire_to_names) >= _MAX_KEPT or len(_wire_to_reply) >= _MAX_KEPT:
-        _wire_to_names.clear()
-        _wire_to_reply.clear()
-    _wire_to_names[_keep_names(envelope.queue, envelope.task)] = envelope.queue, envelope.task
-    if envelope.reply is not None:
-        _wire_to_reply[_keep_reply(envelope.reply)] = envelope.reply
+    _remember(envelope.queue, envelope.task, envelope.reply)
     return envelope
+
+
+def _remember(queue: QueueName, task: TaskName, reply: str | None) -> None:
+    """Keep checked names, so that the next plain envelope with them is read by slicing."""
+    if len(_wire_to_names) >= _MAX_KEPT:
+        _wire_to_names.clear()
+    _wire_to_names[_names_to_wire.get((queue, task)) or _keep_names(queue, task)] = queue, task
+    if reply is not None:
+        if len(_wire_to_reply) >= _MAX_KEPT:
+            _wire_to_reply.clear()
+        _wire_to_reply[_reply_to_wire.get(reply) or _keep_reply(reply)] = reply

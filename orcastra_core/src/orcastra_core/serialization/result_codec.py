@@ -41,9 +41,9 @@ def encode_result(result: Result, /) -> bytes:
         try:
             raw_id = bytes.fromhex(result.id.replace("-", ""))
             if len(raw_id) == 16:
-                return _plain.pack(
-                    _PLAIN, raw_id, _COMPLETED_AT, result.ended_at, _TTL, result.ttl, b"\x05"
-                ) + blob(result.value)
+                return _plain.pack(_PLAIN, raw_id, _COMPLETED_AT, result.ended_at, _TTL, result.ttl, b"\x05") + blob(
+                    result.value
+                )
         except (ValueError, TypeError, struct.error):
             pass  # the general way finds out which field it was
     return _encode_any(result)

@@ -1,0 +1,1 @@
+"""How fast, beside what the store could do: ``make bench``."""

@@ -1,0 +1,78 @@
+"""Print the figures of the embedded brokers: ``python -m benchmarks [memory] [sqlite] [--rounds 5] [--tasks 50000]``.
+
+One process, no-op tasks, results and events on. Every figure is the median of
+the rounds, with the lowest and the highest beside it, because machines are noisy;
+the ceiling is the store without the runtime, measured in the same rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ceiling, measures
+
+BROKERS = ("memory", "sqlite")
+
+
+def url_of(broker: str, folder: str, number: int) -> str:
+    """Return the URL of a fresh store."""
+    return "memory://" if broker == "memory" else f"sqlite:///{Path(folder) / f'bench{number}.db'}"
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in the fastest loop that is installed, as the worker command does."""
+    try:
+        import uvloop
+    except ImportError:
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "brokers", nargs="*", choices=[*BROKERS, []], metavar="BROKER", help="memory, sqlite; both if none"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured")
+    parser.add_argument("--tasks", type=int, default=50_000, help="tasks of the bulk measures")
+    options = parser.parse_args()
+    print(
+        f"Python {platform.python_version()}, {platform.machine()}; {options.rounds} rounds of {options.tasks} tasks\n"
+    )
+    for broker in options.brokers or BROKERS:
+        figures: dict[str, list[float]] = {}
+        with tempfile.TemporaryDirectory(prefix="orcastra-bench-") as folder:
+            for number in range(options.rounds):
+                steps: list[Callable[[str, int], Coroutine[Any, Any, dict[str, float]]]] = [
+                    ceiling.raw_store if broker == "sqlite" else ceiling.nothing,
+                    ceiling.broker_alone,
+                    measures.submits,
+                    measures.drain,
+                    measures.drain_with_timeout,
+                    measures.latency,
+                ]
+                for place, step in enumerate(steps):
+                    found = run(step(url_of(broker, folder, number * 10 + place), options.tasks))
+                    for name, figure in found.items():
+                        figures.setdefault(name, []).append(figure)
+                print(f"  {broker}: round {number + 1} of {options.rounds} done", file=sys.stderr)
+        print(f"{broker:<48}{'median':>12}{'lowest':>12}{'highest':>12}")
+        for name, values in figures.items():
+            print(f"  {name:<46}{statistics.median(values):>12,.1f}{min(values):>12,.1f}{max(values):>12,.1f}")
+        print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""What users feel: submits, drains, and the way from submit to start."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from statistics import quantiles
+
+from orcastra_core import Orcastra, Until
+
+
+def make_app(url: str) -> Orcastra:
+    """Return an app with three tasks that do nothing, or hardly anything."""
+    app = Orcastra(url)
+
+    @app.task(name="noop")
+    async def noop(n: int) -> None:
+        return None
+
+    @app.task(name="timed", timeout=30)
+    async def timed(n: int) -> None:
+        return None
+
+    @app.task(name="stamp")
+    async def stamp() -> float:
+        return time.perf_counter()
+
+    return app
+
+
+async def submits(url: str, tasks: int) -> dict[str, float]:
+    """Submit one by one, from 100 coroutines, and in bulk; tasks a second."""
+    app = make_app(url)
+    noop = app.orca("noop")
+    async with app:
+        few = max(1000, tasks // 10)
+        start = time.perf_counter()
+        for n in range(few):
+            await noop.submit(n)
+        one_by_one = few / (time.perf_counter() - start)
+
+        async def submitter(numbers: range) -> None:
+            for n in numbers:
+                await noop.submit(n)
+
+        share = few // 50
+        start = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(100):
+                group.create_task(submitter(range(share)))
+        concurrent = 100 * share / (time.perf_counter() - start)
+        start = time.perf_counter()
+        outcomes = await app.submit_many(noop.call(n) for n in range(tasks))
+        bulk = tasks / (time.perf_counter() - start)
+        if not all(outcome.ok for outcome in outcomes):
+            raise SystemExit("a submit was refused")
+    return {"submit one by one /s": one_by_one, "submit from 100 coroutines /s": concurrent, "submit_many /s": bulk}
+
+
+async def _drain(url: str, tasks: int, name: str) -> float:
+    app = make_app(url)
+    async with app:
+        await app.submit_many(app.orca(name).call(n) for n in range(tasks))
+        worker = app.worker(until=Until.EMPTY)
+        start = time.perf_counter()
+        stats = await worker.run()
+        seconds = time.perf_counter() - start
+        if stats.completed != tasks:
+            raise SystemExit(f"{stats.completed} of {tasks} tasks completed")
+    return tasks / seconds
+
+
+async def drain(url: str, tasks: int) -> dict[str, float]:
+    """Let one worker run what is there; tasks a second."""
+    return {"drained by 1 worker /s": await _drain(url, tasks, "noop")}
+
+
+async def drain_with_timeout(url: str, tasks: int) -> dict[str, float]:
+    """The same with a timeout on every task."""
+    return {"drained by 1 worker, with a task timeout /s": await _drain(url, tasks, "timed")}
+
+
+async def latency(url: str, tasks: int) -> dict[str, float]:
+    """Submit to an idle worker in the same loop; milliseconds until the task starts, and until its value is here."""
+    app = make_app(url)
+    stamp = app.orca("stamp")
+    started: list[float] = []
+    answered: list[float] = []
+    async with app, asyncio.TaskGroup() as group:
+        worker = app.worker()
+        working = group.create_task(worker.run())
+        await (await stamp.submit())
+        for _ in range(500):
+            submitted = time.perf_counter()
+            handle = await stamp.submit()
+            began = await handle
+            answered.append((time.perf_counter() - submitted) * 1000)
+            started.append((began - submitted) * 1000)
+        worker.stop()
+        await working
+    start, answer = quantiles(started, n=100), quantiles(answered, n=100)
+    return {
+        "submit to start, p50 ms": start[49],
+        "submit to start, p99 ms": start[98],
+        "submit to value, p50 ms": answer[49],
+        "submit to value, p99 ms": answer[98],
+    }

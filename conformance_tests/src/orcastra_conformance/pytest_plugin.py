@@ -1,0 +1,48 @@
+"""The adapter for pytest: two lines in a backend's own tests.
+
+::
+
+    from orcastra_conformance.pytest_plugin import conformance
+    test_conformance = conformance(Harness)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orcastra_conformance.case import Case, all_cases
+from orcastra_conformance.engine import Outcome, run_case
+from orcastra_conformance.harness import BrokerHarness
+
+
+def conformance(make: Callable[[], BrokerHarness], *, seed: int = 0) -> Any:
+    """Return a test function, parametrised over every case.
+
+    The harness is made and started with the first case of the module, and
+    stopped at the module's end. Only a passed case passes: one whose capability is not
+    claimed, or that the harness has no power to prove, is reported as skipped with the reason.
+    """
+    running: list[BrokerHarness] = []
+
+    def stop() -> None:
+        asyncio.run(running.pop().stop())
+
+    @pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.id)
+    def test_case(case: Case, request: pytest.FixtureRequest) -> None:
+        if not running:
+            harness = make()
+            asyncio.run(harness.start())
+            running.append(harness)
+            module = request.node.getparent(pytest.Module)
+            module.addfinalizer(stop)
+        report = run_case(case, running[0], seed=seed)
+        if report.outcome in (Outcome.UNSUPPORTED, Outcome.UNPROVEN):
+            pytest.skip(f"{report.outcome.value}: {report.message}")
+        if report.outcome is not Outcome.PASSED:
+            pytest.fail(str(report), pytrace=False)
+
+    return test_case

@@ -1,0 +1,5 @@
+"""``python -m orcastra_core.cli`` is ``orcastra``."""
+
+from orcastra_core.cli.main import main
+
+main()
