@@ -31,6 +31,8 @@ class Outcome(enum.Enum):
     FAILED = "failed"
     UNSUPPORTED = "unsupported"
     """A capability it needs is not claimed, and its refusal was proved where it can be."""
+    NOT_APPLICABLE = "not applicable"
+    """It proves a refusal, and the broker claims the capability: other cases prove that."""
     UNPROVEN = "unproven"
     """The harness lacks a power it needs."""
     HARNESS_ERROR = "harness error"
@@ -116,7 +118,7 @@ async def _judge(case: Case, trial: Trial) -> tuple[Outcome, str]:
         await trial.broker()
         missing = case.needs - trial.profile.capabilities
         if case.unclaimed is not None and case.unclaimed in trial.profile.capabilities:
-            return Outcome.UNSUPPORTED, f"{case.unclaimed.name} is claimed: nothing to refuse"
+            return Outcome.NOT_APPLICABLE, f"{case.unclaimed.name} is claimed: there is nothing to refuse"
         if missing:
             for cap in sorted(missing, key=lambda cap: cap.name):
                 await check_refusal(trial, cap)

@@ -54,7 +54,13 @@ class Making:
         return Result(task_id, Outcome.FAILED, error=ERROR, ended_at=self._now(), ttl=ttl)
 
     def complete(
-        self, delivery: Delivery, value: bytes = b"\x01", *, ttl: float = 3600.0, emit: Sequence[Envelope] = (), events: bytes = b""
+        self,
+        delivery: Delivery,
+        value: bytes = b"\x01",
+        *,
+        ttl: float = 3600.0,
+        emit: Sequence[Envelope] = (),
+        events: bytes = b"",
     ) -> Complete:
         """Return the settlement of a task that completed."""
         return Complete(delivery, self.result(delivery.envelope.id, value, ttl=ttl), emit, events)
@@ -63,7 +69,9 @@ class Making:
         """Return the settlement of an attempt that failed."""
         return Retry(delivery, after, ERROR, events)
 
-    def dead(self, delivery: Delivery, reason: str = "gave up", *, emit: Sequence[Envelope] = (), events: bytes = b"") -> Dead:
+    def dead(
+        self, delivery: Delivery, reason: str = "gave up", *, emit: Sequence[Envelope] = (), events: bytes = b""
+    ) -> Dead:
         """Return the settlement of a task that failed for good."""
         return Dead(delivery, reason, ERROR, self.failure(delivery.envelope.id), emit, events)
 
@@ -83,7 +91,9 @@ class Making:
         """Return an event's record."""
         return encode_event(Event(kind, self._now(), task_id, detail=detail))
 
-    def schedule(self, name: str, due: float, *, trigger: str | None = None, envelope: Envelope | None = None, **fields: Any) -> Schedule:
+    def schedule(
+        self, name: str, due: float, *, trigger: str | None = None, envelope: Envelope | None = None, **fields: Any
+    ) -> Schedule:
         """Return a schedule for the default queue."""
         return Schedule(ScheduleId(name), due, envelope or self.envelope(), trigger, **fields)
 
@@ -98,6 +108,8 @@ class Making:
             return Firing([schedule.envelope], None)
         tick = repr(schedule.due).encode()
         fired = derived_id(schedule.envelope.id, schedule.id.encode(), tick)
-        envelope = Envelope(fired, schedule.envelope.queue, schedule.envelope.task, schedule.envelope.body, counts=FRESH)
+        envelope = Envelope(
+            fired, schedule.envelope.queue, schedule.envelope.task, schedule.envelope.body, counts=FRESH
+        )
         missed = max(0.0, now - schedule.due) // TICK
         return Firing([envelope], schedule.due + (missed + 1) * TICK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import cast
 
 import attrs
 
@@ -207,6 +208,6 @@ def shown(delivery: Delivery) -> str:
 
 
 def _named(answer: object) -> str:
-    fields = attrs.asdict(answer, recurse=False) if attrs.has(type(answer)) else {}
+    fields = attrs.asdict(cast("attrs.AttrsInstance", answer), recurse=False) if attrs.has(type(answer)) else {}
     inside = ", ".join(f"{value!r}"[:80] for value in fields.values() if value != ())
     return f"{type(answer).__name__}({inside})" if fields else str(answer)

@@ -13,7 +13,8 @@ from orcastra_core.model.retry import ExponentialBackoff, FixedBackoff, LinearBa
 from orcastra_core.model.schedule import Misfire
 from orcastra_core.model.task_state import Cancelled
 from orcastra_core.runtime.context import Context, current_context
-from orcastra_core.runtime.worker import Until, Worker
+from orcastra_core.runtime.worker import Worker
+from orcastra_core.runtime.worker_options import Until
 
 __version__ = "0.1.0"
 
@@ -31,8 +32,8 @@ __all__ = [
     "LinearBackoff",
     "Misfire",
     "Orca",
-    "OrcastraError",
     "Orcastra",
+    "OrcastraError",
     "QueueSpec",
     "RetryLater",
     "RetryPolicy",

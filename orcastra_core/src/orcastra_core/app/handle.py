@@ -74,8 +74,8 @@ class Handle(Generic[R]):
     __slots__ = ("_app", "_read", "duplicate", "id")
 
     def __init__(self, task_id: TaskId, app: Results, read: Callable[[Result], R], *, duplicate: bool = False) -> None:
-        self.id = task_id
-        self.duplicate = duplicate
+        self.id: TaskId = task_id
+        self.duplicate: bool = duplicate
         """Whether another task held the dedup key: this handle is that task's."""
         self._app = app
         self._read = read

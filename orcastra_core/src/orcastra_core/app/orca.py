@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
@@ -17,7 +17,7 @@ from orcastra_core.runtime.task_spec import TaskSpec
 if TYPE_CHECKING:
     from typing import Self
 
-    from orcastra_core.app.orcastra import Orcastra
+    from orcastra_core.app.tasks import Tasks
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,13 +46,13 @@ class Orca(Generic[P, R]):
     type checker.
     """
 
-    def __init__(self, app: Orcastra, spec: TaskSpec, options: SubmitOptions) -> None:
+    def __init__(self, app: Tasks, spec: TaskSpec, options: SubmitOptions) -> None:
         self._app = app
-        self.spec = spec
+        self.spec: TaskSpec = spec
         self._options = options
-        self.__wrapped__ = spec.function
-        self.__name__ = getattr(spec.function, "__name__", spec.name)
-        self.__qualname__ = getattr(spec.function, "__qualname__", spec.name)
+        self.__wrapped__: Callable[..., Any] = spec.function
+        self.__name__: str = getattr(spec.function, "__name__", spec.name)
+        self.__qualname__: str = getattr(spec.function, "__qualname__", spec.name)
         self.__module__ = spec.function.__module__
         self.__doc__ = spec.function.__doc__
 
@@ -143,6 +143,3 @@ class SyncOrca(Orca[P, R]):
         """Run the function right here."""
         value: R = self.spec.function(*args, **kwargs)
         return value
-
-
-AsyncFunction = Callable[P, Coroutine[Any, Any, R]]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar
 
 import attrs
 
 from orcastra_core.app.connection import Connection
 from orcastra_core.app.envelopes import EnvelopeMaker
 from orcastra_core.app.handle import Handle
-from orcastra_core.app.options import SubmitOptions
-from orcastra_core.app.orca import AsyncOrca, Call, Orca, SyncOrca
-from orcastra_core.app.registry import Registry
+from orcastra_core.app.orca import Call
 from orcastra_core.app.serializers import Serializers
-from orcastra_core.app.submission import Submission
+from orcastra_core.app.submission import Submission, stored_id
+from orcastra_core.app.tasks import Tasks
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.middleware import Middleware
@@ -25,27 +24,25 @@ from orcastra_core.interfaces.trigger import Trigger
 from orcastra_core.liveness.system_clock import SystemClock
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.envelope import Envelope
-from orcastra_core.model.errors import InvalidOption, OrcastraError, PublishRefused, PublishUnknown, Unsupported
+from orcastra_core.model.errors import InvalidOption, OrcastraError, Unsupported
 from orcastra_core.model.ids import TaskId, parse_id
-from orcastra_core.model.names import QueueName, SessionId, TaskName, queue_name
+from orcastra_core.model.names import SessionId
 from orcastra_core.model.profile import Cap, Profile
-from orcastra_core.model.published import Duplicate, Published, Refused, Unknown
+from orcastra_core.model.published import Published
 from orcastra_core.model.queue import QueueSpec
-from orcastra_core.model.result import RESULT_TTL, Absence, Result
-from orcastra_core.model.retry import NO_RETRY, RetryPolicy
+from orcastra_core.model.result import Absence, Result
 from orcastra_core.model.schedule import Misfire, Schedule, ScheduleId
 from orcastra_core.model.task_state import Cancelled
 from orcastra_core.runtime.plan import make_plan
 from orcastra_core.runtime.task_spec import TaskSpec, check_seconds
-from orcastra_core.runtime.worker import Until, Worker, WorkerOptions
+from orcastra_core.runtime.worker import Worker
+from orcastra_core.runtime.worker_options import Until, WorkerOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-DEFAULT_QUEUE = QueueName("default")
 
-
-class Orcastra:
+class Orcastra(Tasks):
     """Tasks, and the broker they go through.
 
     Use ``async with app:`` to submit and wait. It may be entered again, in another
@@ -74,6 +71,7 @@ class Orcastra:
         queues: Sequence[QueueSpec] = (),
         clock: Clock | None = None,
     ) -> None:
+        super().__init__(queues)
         given = url if url is not None else os.environ.get("ORCASTRA_URL")
         if not given:
             raise InvalidOption("name a broker: Orcastra('sqlite:///orcastra.db'), or set ORCASTRA_URL")
@@ -83,8 +81,6 @@ class Orcastra:
         self._clock: Clock = clock or SystemClock()
         self._events = events
         self._middleware = tuple(middleware)
-        self._queues = {spec.name: spec for spec in queues}
-        self._registry = Registry()
         self._serializers = Serializers(serializer)
         self._maker = EnvelopeMaker(self._clock)
         self._connection = Connection(
@@ -95,61 +91,9 @@ class Orcastra:
             middleware=self._middleware,
         )
 
-    @overload
-    def task(  # type: ignore[overload-overlap]  # a coroutine function is a function too: the first that fits wins
-        self, function: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> AsyncOrca[P, R]: ...
-    @overload
-    def task(self, function: Callable[P, R], /) -> SyncOrca[P, R]: ...
-    @overload
-    def task(
-        self,
-        *,
-        name: str | None = None,
-        queue: str = DEFAULT_QUEUE,
-        retry: RetryPolicy = NO_RETRY,
-        timeout: float | None = None,
-        priority: int = 0,
-        result_ttl: float = RESULT_TTL,
-    ) -> _Decorator: ...
-    def task(
-        self,
-        function: Any = None,
-        /,
-        *,
-        name: str | None = None,
-        queue: str = DEFAULT_QUEUE,
-        retry: RetryPolicy = NO_RETRY,
-        timeout: float | None = None,
-        priority: int = 0,
-        result_ttl: float = RESULT_TTL,
-    ) -> Any:
-        """Register a function as a task; bare, or with options.
-
-        Args:
-            function: An ``async def`` or a plain function.
-            name: What messages name it by; ``module.qualname`` if None.
-            queue: Where it waits unless a submit says otherwise.
-            retry: When a failed attempt is tried again; by default never.
-            timeout: Seconds an attempt may take; None for no bound.
-            priority: Larger is served first.
-            result_ttl: Seconds its result is kept.
-
-        Raises:
-            InvalidOption, InvalidName: At once, where the decorator stands.
-        """
-
-        def register(function: Callable[..., Any]) -> Orca[..., Any]:
-            spec = self._registry.add(
-                function, name=name, queue=queue, retry=retry, timeout=timeout, priority=priority, result_ttl=result_ttl
-            )
-            return self.orca(spec.name)
-
-        return register if function is None else register(function)
-
     async def __aenter__(self) -> Orcastra:
         self._serializers.load()
-        opened = await self._connection.enter([self._queues.get(name, QueueSpec(name)) for name in self.queues()])
+        opened = await self._connection.enter(self._queue_specs())
         self._maker.attach(opened.profile.clock_offset, opened.client.channel)
         return self
 
@@ -165,20 +109,6 @@ class Orcastra:
     def profile(self) -> Profile:
         """What the opened broker offers. Raises WrongLoop outside ``async with``."""
         return self._connection.opened.profile
-
-    @property
-    def tasks(self) -> Mapping[TaskName, TaskSpec]:
-        """The registered tasks by name."""
-        return self._registry.specs
-
-    def orca(self, name: str) -> Orca[..., Any]:
-        """Return a registered task by its name. Raises InvalidName."""
-        spec = self._registry.get(name)
-        return (AsyncOrca if spec.is_async else SyncOrca)(self, spec, SubmitOptions())
-
-    def queues(self) -> list[QueueName]:
-        """Return the queues that the tasks and specs name, in order of their appearance."""
-        return list(dict.fromkeys([*self._registry.queues(), *self._queues])) or [DEFAULT_QUEUE]
 
     async def submit_many(self, calls: Iterable[Call[R]]) -> list[Submission[R]]:
         """Submit many calls in few round trips; an outcome each, in order.
@@ -207,7 +137,7 @@ class Orcastra:
 
     def handle(self, task_id: str) -> Handle[Any]:
         """Return a handle on a task by its id, submitted here or elsewhere. Raises InvalidName."""
-        return Handle(parse_id(task_id), self, self._read_untyped)
+        return Handle(parse_id(task_id), self, self._serializers.read)
 
     async def schedule(
         self,
@@ -275,17 +205,14 @@ class Orcastra:
         """
         from orcastra_core.plugins import parse_trigger
 
-        for option, number in {"concurrency": concurrency, "threads": threads}.items():
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise InvalidOption(f"{option}={number!r}: expected a whole number, at least 1")
         options = WorkerOptions(
-            queues=tuple(queue_name(name) for name in queues) if queues else tuple(self.queues()),
+            queues=queues or self.queues(),
             concurrency=concurrency,
             threads=threads,
-            lease=self.url.lease if lease is None else check_seconds("lease", lease),
+            lease=self.url.lease if lease is None else lease,
             until=until,
-            grace=check_seconds("grace", grace),
-            unknown_task_grace=check_seconds("unknown_task_grace", unknown_task_grace),
+            grace=grace,
+            unknown_task_grace=unknown_task_grace,
             full_events=self._events == "full",
         )
         opened = self._connection.opened
@@ -328,34 +255,7 @@ class Orcastra:
             return error
 
     def _submission(self, spec: TaskSpec, task_id: TaskId | None, answer: Published | OrcastraError) -> Submission[Any]:
-        if isinstance(answer, OrcastraError):
-            return Submission(None, answer)
-        if isinstance(answer, Refused):
-            return Submission(None, PublishRefused(f"task {spec.name}: {answer.why}"))
-        if isinstance(answer, Unknown):
-            error = PublishUnknown(f"task {spec.name}: the store gave no answer; {task_id} may be stored or not")
-            error.__cause__ = answer.error
-            return Submission(None, error)
-        assert task_id is not None
-        duplicate = isinstance(answer, Duplicate)
-        stored_id = answer.id if isinstance(answer, Duplicate) else task_id
-        return Submission(Handle(stored_id, self, self._reader(spec), duplicate=duplicate))
-
-    def _reader(self, spec: TaskSpec) -> Callable[[Result], Any]:
-        return lambda result: spec.signature.load_result(
-            self._serializers.by_content_type(result.content_type), result.value
-        )
-
-    def _read_untyped(self, result: Result) -> Any:
-        return self._serializers.by_content_type(result.content_type).loads(result.value)
-
-
-class _Decorator(Protocol):
-    """What ``@app.task(…)`` is."""
-
-    @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, function: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> AsyncOrca[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> SyncOrca[P, R]: ...
+        stored = stored_id(spec, task_id, answer)
+        if isinstance(stored, OrcastraError):
+            return Submission(None, stored)
+        return Submission(Handle(stored, self, self._serializers.reader(spec), duplicate=stored != task_id))

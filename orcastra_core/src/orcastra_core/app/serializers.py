@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.model.errors import UnknownContentType
+from orcastra_core.model.result import Result
+from orcastra_core.runtime.task_spec import TaskSpec
 
 
 class Serializers:
@@ -43,11 +48,19 @@ class Serializers:
         found = self._known.get(content_type)
         return found if found is not None else self._find(content_type)
 
+    def reader(self, spec: TaskSpec) -> Callable[[Result], Any]:
+        """Return what reads the value of a task's result, rebuilt by its return annotation."""
+        return lambda result: spec.signature.load_result(self.by_content_type(result.content_type), result.value)
+
+    def read(self, result: Result) -> Any:
+        """Read a result's value as plain values."""
+        return self.by_content_type(result.content_type).loads(result.value)
+
     def _find(self, content_type: str) -> Serializer:
         from orcastra_core.plugins import load, survey
 
         for plugin in survey("orcastra.serializers", importing=True):
-            if plugin.error is None and plugin.name not in {known.__class__.__name__ for known in self._known.values()}:
+            if plugin.error is None:
                 serializer: Serializer = load("orcastra.serializers", plugin.name)()
                 self._known.setdefault(serializer.content_type, serializer)
         if content_type not in self._known:

@@ -1,4 +1,4 @@
-"""What became of one call of a ``submit_many``."""
+"""What became of a submit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Generic, TypeVar
 import attrs
 
 from orcastra_core.app.handle import Handle
-from orcastra_core.model.errors import OrcastraError
+from orcastra_core.model.errors import OrcastraError, PublishRefused, PublishUnknown
+from orcastra_core.model.ids import TaskId
+from orcastra_core.model.published import Duplicate, Published, Refused, Stored, Unknown
+from orcastra_core.runtime.task_spec import TaskSpec
 
 R = TypeVar("R")
 
@@ -35,3 +38,21 @@ class Submission(Generic[R]):
             assert self.error is not None
             raise self.error
         return self._handle
+
+
+def stored_id(spec: TaskSpec, task_id: TaskId | None, answer: Published | OrcastraError) -> TaskId | OrcastraError:
+    """Return the id under which a submit is stored, its own or the dedup key's holder's; or why it is not."""
+    match answer:
+        case OrcastraError():
+            return answer
+        case Duplicate(holder):
+            return holder
+        case Refused(why):
+            return PublishRefused(f"task {spec.name}: {why}")
+        case Unknown(error):
+            unknown = PublishUnknown(f"task {spec.name}: the store gave no answer; {task_id} may be stored or not")
+            unknown.__cause__ = error
+            return unknown
+        case Stored():
+            assert task_id is not None
+            return task_id

@@ -86,7 +86,7 @@ class Unsupported(UsageError):
 
     def __init__(self, cap: Cap, message: str | None = None) -> None:
         super().__init__(message or f"this broker does not offer {cap.name}: {cap.value}")
-        self.cap = cap
+        self.cap: Cap = cap
 
 
 class WrongLoop(UsageError, RuntimeError):
@@ -253,7 +253,7 @@ class RetryLater(Steer):
 
     def __init__(self, after: float = 0.0, reason: str = "") -> None:
         super().__init__(reason or f"retry after {after} s")
-        self.after = after
+        self.after: float = after
 
 
 class GiveUp(Steer):
@@ -261,7 +261,7 @@ class GiveUp(Steer):
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason or "the task gave up")
-        self.reason = reason or "the task gave up"
+        self.reason: str = reason or "the task gave up"
 
 
 class Snooze(Steer):
@@ -269,4 +269,4 @@ class Snooze(Steer):
 
     def __init__(self, after: float) -> None:
         super().__init__(f"snoozed for {after} s")
-        self.after = after
+        self.after: float = after

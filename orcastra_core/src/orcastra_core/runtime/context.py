@@ -28,9 +28,9 @@ class Context:
     __slots__ = ("_emit", "attempt", "cancelled", "envelope")
 
     def __init__(self, delivery: Delivery, envelope: Envelope) -> None:
-        self.envelope = envelope
-        self.attempt = delivery.counts.attempt + 1
-        self.cancelled = False
+        self.envelope: Envelope = envelope
+        self.attempt: int = delivery.counts.attempt + 1
+        self.cancelled: bool = False
         self._emit: list[Envelope] | None = None
 
     @property

@@ -32,14 +32,6 @@ class Leash:
         self._socket = socket.socket(fileno=fd)
         self._watching = False
 
-    def __enter__(self) -> Leash:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._watching:
-            asyncio.get_running_loop().remove_reader(self._socket)
-        self._socket.close()
-
     def say(self, **message: Any) -> None:
         """Tell the shepherd; it may be gone."""
         try:
@@ -51,9 +43,12 @@ class Leash:
         """Announce a session: for ``Worker(on_session=…)``."""
         self.say(session=session, lease=lease)
 
-    def on_end(self, stats: Stats) -> None:
-        """Report what was done."""
+    def end(self, stats: Stats) -> None:
+        """Report what was done, and let go."""
         self.say(stats=attrs.asdict(stats))
+        if self._watching:
+            asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
 
     def watch(self, gone: Callable[[], None]) -> None:
         """Call ``gone`` once if the shepherd dies."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import os
 import random
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
-
-import attrs
 
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
@@ -21,7 +18,7 @@ from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.errors import BrokerError, SessionFenced
 from orcastra_core.model.event import EventKind
-from orcastra_core.model.names import QueueName, SessionId, TaskName
+from orcastra_core.model.names import SessionId, TaskName
 from orcastra_core.model.profile import Cap, Profile
 from orcastra_core.model.queue import QueueSpec
 from orcastra_core.model.schedule import Plan
@@ -37,44 +34,12 @@ from orcastra_core.runtime.stats import Stats
 from orcastra_core.runtime.sweeper import sweep_for_ever
 from orcastra_core.runtime.task_spec import TaskSpec
 from orcastra_core.runtime.tenure import Tenure
+from orcastra_core.runtime.worker_options import Until, WorkerOptions
 
 _log = logging.getLogger("orcastra.worker")
 
 _STOP_SECONDS = 5.0
 """Seconds that tasks get to react to being cancelled at shutdown."""
-
-
-class Until(enum.Enum):
-    """When a worker ends by itself."""
-
-    STOPPED = "never: until it is told to"
-    EMPTY = "when nothing is ready and nothing runs"
-    DRAINED = "when nothing is ready, delayed or running anywhere in its queues"
-
-
-@attrs.frozen(kw_only=True)
-class WorkerOptions:
-    """How a worker works.
-
-    Attributes:
-        queues: What it fetches from.
-        concurrency: Attempts at a time.
-        threads: Threads for synchronous functions.
-        lease: Seconds of silence after which its session counts as lapsed.
-        until: When it ends by itself.
-        grace: Seconds that running tasks get after ``stop``.
-        unknown_task_grace: Seconds an unknown task is released before it is dead-lettered.
-        full_events: Whether to log STARTED as well.
-    """
-
-    queues: tuple[QueueName, ...]
-    concurrency: int = 200
-    threads: int = 32
-    lease: float = 10.0
-    until: Until = Until.STOPPED
-    grace: float = 30.0
-    unknown_task_grace: float = 300.0
-    full_events: bool = False
 
 
 class Worker:
@@ -101,8 +66,8 @@ class Worker:
         on_session: Callable[[SessionId, float], None] | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self.options = options
-        self.stats = Stats()
+        self.options: WorkerOptions = options
+        self.stats: Stats = Stats()
         self._broker = broker
         self._profile = profile
         self._specs = specs

@@ -10,6 +10,7 @@ import cbor2
 
 from orcastra_core.model.envelope import CBOR
 from orcastra_core.serialization import cbor_decode, cbor_encode
+from orcastra_core.serialization.limits import MAX_DEPTH
 from orcastra_core.serialization.tags import ADMITTED
 
 # cbor2 reads most bodies ten times as fast as Python can, but by its own rules. It
@@ -69,7 +70,7 @@ class CborSerializer:
             value, end = _loads(
                 b"%b%b%b" % (_HEAD, data, _TAIL),
                 semantic_decoders=_TAGS,
-                max_depth=cbor_encode.MAX_DEPTH + 1,
+                max_depth=MAX_DEPTH + 1,
                 allow_indefinite=False,
                 allow_duplicate_keys=False,
                 strict_hashable_types=True,

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from orcastra_core.model.errors import DeserializationError
-from orcastra_core.serialization.cbor_encode import MAX_DEPTH, MAX_WEAK_KEYS
+from orcastra_core.serialization.limits import MAX_DEPTH, MAX_WEAK_KEYS
 from orcastra_core.serialization.tags import ADMITTED, SET
 
 _half = struct.Struct(">e").unpack_from
@@ -187,7 +187,7 @@ def _read_tagged(data: bytes, at: int, after: int, tag: int, depth: int, frozen:
     try:
         return reader(item), end
     except ValueError as error:
-        raise DeserializationError(f"CBOR: {error}, at byte {at}") from None
+        raise DeserializationError(f"CBOR: tag {tag} at byte {at} {error}") from None
 
 
 def check_hashes(keys: Iterable[Any]) -> None:

@@ -19,7 +19,10 @@ from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName, TaskName
 from orcastra_core.serialization import envelope_fields as fields
 from orcastra_core.serialization.cbor_decode import read_head, read_item
-from orcastra_core.serialization.cbor_encode import MAX_DEPTH, Refusal, blob, encode, head, pack_double, text
+from orcastra_core.serialization.cbor_encode import encode
+from orcastra_core.serialization.cbor_items import blob, head, pack_double, text
+from orcastra_core.serialization.limits import MAX_DEPTH
+from orcastra_core.serialization.refusal import Refusal, shown_key
 
 VERSION: Final = 1
 """The major version this code writes, and the only one it reads."""
@@ -94,8 +97,8 @@ def _encode_any(envelope: Envelope) -> bytes:
         except (ValueError, TypeError, OverflowError, struct.error) as error:
             raise SerializationError(f"envelope of task {envelope.task!r}: {field.name}: {error}") from None
     for key in sorted(envelope.extras):
-        if type(key) is not int or key in fields.BY_KEY or key == 0:
-            raise SerializationError(f"envelope of task {envelope.task!r}: {key!r} cannot be an extra key")
+        if type(key) is not int or key in fields.BY_KEY or key == 0 or abs(key) >= 2**63:
+            raise SerializationError(f"envelope of task {envelope.task!r}: {shown_key(key)} cannot be an extra key")
         pairs.append(encode(key) + _encode_value(envelope, f"extras[{key}]", envelope.extras[key]))
     for name in sorted(envelope.headers):
         if not fields.is_header(name):
@@ -201,7 +204,9 @@ def _decode_any(raw: bytes) -> Envelope:
         raise DeserializationError("no envelope: its first key is not the version (0)")
     version, at = read_item(raw, at, MAX_DEPTH, True)
     if type(version) is not int or version != VERSION:
-        raise DeserializationError(f"envelope version {version!r} is unknown to this release, which reads {VERSION}")
+        raise DeserializationError(
+            f"envelope version {shown_key(version)} is unknown to this release, which reads {VERSION}"
+        )
     known: dict[str, Any] = {}
     extras: dict[int, Any] = {}
     headers: dict[str, Any] = {}
@@ -227,7 +232,7 @@ def _decode_any(raw: bytes) -> Envelope:
 
 
 def _keep_unknown(key: Any, value: Any, extras: dict[int, Any], headers: dict[str, Any]) -> None:
-    if type(key) is int and key != 0:
+    if type(key) is int and key != 0 and abs(key) < 2**63:
         if key in extras:
             raise DeserializationError(f"envelope: key {key} is there twice")
         extras[key] = value
@@ -236,7 +241,7 @@ def _keep_unknown(key: Any, value: Any, extras: dict[int, Any], headers: dict[st
             raise DeserializationError(f"envelope: header {key!r} is there twice")
         headers[key] = value
     else:
-        raise DeserializationError(f"envelope: {key!r:.80} is neither one of our keys nor x-<dist>-<name>")
+        raise DeserializationError(f"envelope: {shown_key(key)} is neither one of our keys nor x-<dist>-<name>")
 
 
 def _build(known: dict[str, Any], extras: Mapping[int, Any], headers: Mapping[str, Any]) -> Envelope:

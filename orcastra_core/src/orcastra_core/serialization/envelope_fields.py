@@ -15,7 +15,8 @@ from orcastra_core.model.envelope import CBOR, Dedup, DedupMode, Envelope
 from orcastra_core.model.errors import InvalidName
 from orcastra_core.model.ids import bytes_of, text_of
 from orcastra_core.model.names import queue_name, task_name
-from orcastra_core.serialization.cbor_encode import NULL, blob, double, encode, head, text
+from orcastra_core.serialization.cbor_encode import encode
+from orcastra_core.serialization.cbor_items import NULL, blob, double, head, text
 
 MAX_TIME: Final = 253402300800.0
 """Moments are before the year 10000, Unix seconds."""

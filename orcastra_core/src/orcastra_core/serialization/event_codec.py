@@ -10,8 +10,10 @@ from orcastra_core.model.ids import TaskId, text_of
 from orcastra_core.model.names import SessionId
 from orcastra_core.model.session import Lost
 from orcastra_core.serialization.cbor_decode import read_item
-from orcastra_core.serialization.cbor_encode import NULL, Refusal, encode, head, lenient_text, pack_double
+from orcastra_core.serialization.cbor_encode import encode
+from orcastra_core.serialization.cbor_items import NULL, head, lenient_text, pack_double
 from orcastra_core.serialization.envelope_fields import read_moment, write_id
+from orcastra_core.serialization.refusal import Refusal
 
 _KNOWN = {int(kind): kind for kind in EventKind}
 _MAX_KEPT = 1024

@@ -9,21 +9,14 @@ import enum
 import json
 import math
 import uuid
+from itertools import pairwise
 from typing import Any, Final
 
 from orcastra_core.model.errors import DeserializationError, SerializationError
-from orcastra_core.serialization.cbor_encode import (
-    MAX_DEPTH,
-    MAX_DIGITS,
-    MAX_EXPONENT,
-    MAX_WEAK_KEYS,
-    TOO_DEEP,
-    Refusal,
-    aware,
-    shown_key,
-    type_name,
-)
 from orcastra_core.serialization.json_tags import READERS
+from orcastra_core.serialization.limits import MAX_DEPTH, MAX_DIGITS, MAX_EXPONENT, MAX_WEAK_KEYS
+from orcastra_core.serialization.refusal import TOO_DEEP, Refusal, check_enum_keys, shown_key, type_name
+from orcastra_core.serialization.rfc3339 import write_date, write_datetime
 
 _SAFE: Final = 2**53 - 1  # what every JSON reader keeps exact
 _DIGITS_MOST: Final = 10**MAX_DIGITS
@@ -96,7 +89,10 @@ def _plain(value: Any, depth: int) -> Any:
         if len(value) > MAX_WEAK_KEYS:
             raise Refusal(f"a set of {len(value)} members is too large (at most {MAX_WEAK_KEYS}); use a list")
         members = [_step(member, depth, f"{{{shown_key(member)}}}") for member in value]
-        return {"$set": sorted(members, key=_write)}
+        members.sort(key=_write)
+        if any(_write(member) == _write(following) for member, following in pairwise(members)):
+            raise Refusal("two members of a set are written alike")
+        return {"$set": members}
     return _plain_rich(value)
 
 
@@ -118,6 +114,8 @@ def _plain_dict(value: dict[Any, Any], depth: int) -> Any:
         return plain
     if len(value) > MAX_WEAK_KEYS:
         raise Refusal(f"a dict of {len(value)} keys that are not text is too large (at most {MAX_WEAK_KEYS})")
+    if any(isinstance(key, enum.Enum) for key in value):
+        check_enum_keys(value)
     return {
         "$map": [
             [_step(key, depth, f"[{shown_key(key)}] as a key"), _step(item, depth, f"[{shown_key(key)}]")]
@@ -128,9 +126,9 @@ def _plain_dict(value: dict[Any, Any], depth: int) -> Any:
 
 def _plain_rich(value: Any) -> Any:
     if isinstance(value, dt.datetime):
-        return {"$datetime": aware(value)}
+        return {"$datetime": write_datetime(value)}
     if isinstance(value, dt.date):
-        return {"$date": dt.date.isoformat(value)}
+        return {"$date": write_date(value)}
     if isinstance(value, dt.timedelta):
         return {"$duration": [value.days * 86400 + value.seconds, value.microseconds]}
     if isinstance(value, decimal.Decimal):

@@ -16,10 +16,9 @@ from types import MappingProxyType
 from typing import Any
 
 from orcastra_core.serialization.cbor_decode import check_hashes
-from orcastra_core.serialization.cbor_encode import MAX_DIGITS, MAX_EXPONENT
+from orcastra_core.serialization.limits import MAX_DIGITS, MAX_EXPONENT
+from orcastra_core.serialization.rfc3339 import read_date, read_datetime
 
-_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _INT = re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}\Z")
 _DECIMAL = re.compile(rf"-?[0-9.]{{1,{MAX_DIGITS + 1}}}(E[+-]?[0-9]{{1,6}})?\Z")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
@@ -93,8 +92,8 @@ def frozen(item: Any) -> Any:
 READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
         "$bytes": _bytes,
-        "$date": lambda item: dt.date.fromisoformat(_text(item, _DATE)),
-        "$datetime": lambda item: dt.datetime.fromisoformat(_text(item, _DATETIME)),
+        "$date": read_date,
+        "$datetime": read_datetime,
         "$decimal": _decimal,
         "$duration": _duration,
         "$int": lambda item: int(_text(item, _INT)),

@@ -13,7 +13,8 @@ from orcastra_core.model.ids import TaskId
 from orcastra_core.model.result import ErrorInfo, Outcome, Result
 from orcastra_core.serialization import envelope_fields as fields
 from orcastra_core.serialization.cbor_decode import decode
-from orcastra_core.serialization.cbor_encode import FALSE, TRUE, blob, double, head, lenient_text, text
+from orcastra_core.serialization.cbor_items import FALSE, TRUE, blob, double, head, lenient_text, text
+from orcastra_core.serialization.refusal import shown_key
 
 _PLAIN = b"\xa6\x00\x01\x01\x50"  # six keys: version, id, outcome, ended_at, ttl, value
 _COMPLETED_AT = b"\x02\x00\x03\xfb"
@@ -117,7 +118,7 @@ def _decode_any(raw: bytes) -> Result:
     if type(wire) is not dict or not raw[1:2] == b"\x00":
         raise DeserializationError("no result: expected a CBOR map that begins with its version (0)")
     if type(wire[0]) is not int or wire[0] != 1:
-        raise DeserializationError(f"result version {wire[0]!r:.40} is unknown to this release, which reads 1")
+        raise DeserializationError(f"result version {shown_key(wire[0])} is unknown to this release, which reads 1")
     read: dict[str, Any] = {}
     for key, (name, reader) in _READERS.items():
         if key in wire:

@@ -9,49 +9,41 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import math
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from orcastra_core.serialization.cbor_encode import MAX_DIGITS, MAX_EXPONENT
+from orcastra_core.serialization.limits import MAX_DIGITS, MAX_EXPONENT
+from orcastra_core.serialization.rfc3339 import read_date, read_datetime
 
 SET = 258
 """A set: read where its members' place in the data is known, see ``cbor_decode``."""
 
-_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _MANTISSA = 10**MAX_DIGITS
-
-
-def _datetime(item: Any) -> dt.datetime:
-    if type(item) is not str or not _DATETIME.match(item):
-        raise ValueError("tag 0 needs an RFC 3339 date and time with an offset")
-    return dt.datetime.fromisoformat(item)
 
 
 def _epoch(item: Any) -> dt.datetime:
     if type(item) is not int and not (type(item) is float and math.isfinite(item)):
-        raise ValueError("tag 1 needs Unix seconds")
+        raise ValueError("needs Unix seconds")
     try:
         return dt.datetime.fromtimestamp(item, dt.UTC)
     except (OverflowError, OSError):
-        raise ValueError("tag 1 is out of range") from None
+        raise ValueError("is out of range") from None
 
 
 def _bignum(item: Any) -> int:
     if type(item) is not bytes:
-        raise ValueError("tag 2 and tag 3 need a byte string")
+        raise ValueError("needs a byte string")
     return int.from_bytes(item, "big")
 
 
 def _decimal(item: Any) -> decimal.Decimal:
     if not isinstance(item, (list, tuple)) or len(item) != 2 or not all(type(part) is int for part in item):
-        raise ValueError("tag 4 needs [exponent, mantissa]")
+        raise ValueError("needs [exponent, mantissa]")
     exponent, mantissa = item
     if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT or not -_MANTISSA < mantissa < _MANTISSA:
-        raise ValueError("tag 4 is out of range")
+        raise ValueError("is out of range")
     # From the tuple: exact whatever the context's precision is.
     sign, digits, _ = decimal.Decimal(mantissa).as_tuple()
     return decimal.Decimal((sign, digits, exponent))
@@ -59,38 +51,32 @@ def _decimal(item: Any) -> decimal.Decimal:
 
 def _uuid(item: Any) -> uuid.UUID:
     if type(item) is not bytes or len(item) != 16:
-        raise ValueError("tag 37 needs 16 bytes")
+        raise ValueError("needs 16 bytes")
     return uuid.UUID(bytes=item)
 
 
 def _duration(item: Any) -> dt.timedelta:
     if not isinstance(item, Mapping) or not {1} <= item.keys() <= {1, -6}:
-        raise ValueError("tag 1002 needs a map of seconds (1) and microseconds (-6)")
+        raise ValueError("needs a map of seconds (1) and microseconds (-6)")
     seconds, micros = item[1], item.get(-6, 0)
     if type(seconds) is not int or type(micros) is not int or not 0 <= micros < 1_000_000:
-        raise ValueError("tag 1002 needs whole seconds and 0 to 999999 microseconds")
+        raise ValueError("needs whole seconds and 0 to 999999 microseconds")
     try:
         return dt.timedelta(seconds=seconds, microseconds=micros)
     except OverflowError:
-        raise ValueError("tag 1002 is out of range") from None
-
-
-def _date(item: Any) -> dt.date:
-    if type(item) is not str or not _DATE.match(item):
-        raise ValueError("tag 1004 needs a date")
-    return dt.date.fromisoformat(item)
+        raise ValueError("is out of range") from None
 
 
 ADMITTED: Mapping[int, Callable[[Any], Any]] = MappingProxyType(
     {
-        0: _datetime,
+        0: read_datetime,
         1: _epoch,
         2: _bignum,
         3: lambda item: -1 - _bignum(item),
         4: _decimal,
         37: _uuid,
         1002: _duration,
-        1004: _date,
+        1004: read_date,
     }
 )
 """Tag to reader, for all admitted tags but ``SET``."""

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from orcastra_core.backends.sqlite.moves import promote_due
-from orcastra_core.backends.sqlite.rows import RECEIPT, num_of
+from orcastra_core.backends.sqlite.rows import num_of
 from orcastra_core.backends.sqlite.statements import execute_list, sql
 from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.model.counts import FRESH, Counts
@@ -32,10 +32,12 @@ class Handout:
         parts: For each queue: its name, the records, and all envelopes in one piece. A record is
             [receipt, level, pos, attempt, lost, released, dedup mode or -1, size of the envelope, id].
         suspects: Whether one of them was held by a session that died: a wish to cancel may be about it.
+        more: Whether the session holds still more that its caller never saw.
     """
 
     parts: Sequence[tuple[QueueName, list[list[Any]], bytes]] = ()
     suspects: bool = False
+    more: bool = False
 
 
 def take(tx: Tx, session: int, want: Want) -> Handout:
@@ -70,11 +72,11 @@ def _claim(tx: Tx, session: int, queue: int, most: int) -> tuple[list[list[Any]]
     if most <= 0:
         return [], b""
     conn = tx.conn
-    text, packed = conn.execute(sql("claim").replace("{receipt}", RECEIPT), (queue, most)).fetchone()
+    text, packed = conn.execute(sql("claim"), (queue, most)).fetchone()
     if text is None:
         return [], b""
     records: list[list[Any]] = json.loads(text)
-    conn.execute(sql("hold").replace("{receipt}", RECEIPT), (session, queue, most))
+    conn.execute(sql("hold"), (session, queue, most))
     level, pos = max((record[1], record[2]) for record in records)
     conn.execute("DELETE FROM ready WHERE queue = ? AND (level, pos) <= (?, ?)", (queue, level, pos))
     started = [num_of(record[0]) for record in records if record[6] == 1]
@@ -103,7 +105,7 @@ def unseen(conn: sqlite3.Connection, session: int, seen: Collection[int], want: 
             bounds[name] -= 1
             room -= 1
             parts.append((name, [record], envelope))
-    return Handout(parts, True)
+    return Handout(parts, True, len(parts) < len(rows))
 
 
 def unpack(handout: Handout) -> list[Delivery]:

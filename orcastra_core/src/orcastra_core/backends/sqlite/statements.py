@@ -9,12 +9,13 @@ one by one are for what is rare.
 from __future__ import annotations
 
 import functools
+import sqlite3
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from itertools import chain
 from typing import Any, TypeVar
 
-import sqlite3
+from orcastra_core.backends.sqlite.rows import NUM, RECEIPT
 
 T = TypeVar("T")
 
@@ -24,8 +25,9 @@ MAX_ROWS = 256
 
 @functools.cache
 def sql(name: str) -> str:
-    """Return the text of ``sql/name.sql``."""
-    return resources.files("orcastra_core.backends.sqlite").joinpath("sql", f"{name}.sql").read_text("utf-8")
+    """Return the text of ``sql/name.sql``; ``{receipt}`` and ``{num}`` in it are those of ``rows``."""
+    text = resources.files("orcastra_core.backends.sqlite").joinpath("sql", f"{name}.sql").read_text("utf-8")
+    return text.replace("{receipt}", RECEIPT).replace("{num}", NUM)
 
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -1,0 +1,292 @@
+"""Sessions: beating, lapsing, being reaped, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+
+from orcastra_conformance.case import case
+from orcastra_conformance.steps import turns
+from orcastra_conformance.trial import FAR, Trial
+from orcastra_core.model.counts import Counts
+from orcastra_core.model.delivery import Want
+from orcastra_core.model.errors import BrokerClosed, InvalidOption, SessionFenced
+from orcastra_core.model.profile import Cap
+from orcastra_core.model.session import Fenced
+from orcastra_core.model.settlement import STALE
+
+STEADY = [Cap.STABLE_SESSION, Cap.FENCED]
+
+
+@case(
+    "ses.reap-fences",
+    needs=[Cap.FENCED],
+    why="once reaped: fetch raises SessionFenced, settle answers STALE, signals yields Fenced, held is empty",
+)
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    session, (a, b) = await t.running(broker, *t.envelopes(2))
+    t.expect.equal(await broker.expire(session.id), 2, "expire says how many it handed out again")
+    want = Want(5, [(t.queue(), 5)])
+    for _ in range(2):
+        await t.expect.raises(SessionFenced, session.fetch(want, wait=0), "fetch is refused, for ever")
+        t.expect.equal(list(await t.settle(session, t.complete(a), t.retry(b))), [STALE, STALE], "settle is refused")
+        t.expect.equal(list(await session.signals(wait=FAR)), [Fenced()], "signals says so, at once and always")
+        t.expect.equal(list(await session.held()), [], "it holds nothing")
+    heir = await t.session(broker)
+    again = await t.take(heir, 2)
+    t.expect.equal([d.envelope.id for d in again], [a.envelope.id, b.envelope.id], "both come again, in their order")
+    await session.leave()
+    t.expect.equal(len(await heir.held()), 2, "what the dead session says later touches nobody else's")
+
+
+@case("ses.reap-frees-waiters", needs=[Cap.FENCED], why="a fetch blocked across its own reap gets nothing any more")
+async def _(t: Trial) -> None:
+    broker, other = await t.broker(), await t.broker()
+    session = await t.session(broker)
+    async with asyncio.TaskGroup() as group:
+        fetch = session.fetch(Want(1, [(t.queue(), 1)]), wait=FAR)
+        group.create_task(t.expect.raises(SessionFenced, fetch, "the waiting fetch is refused"))
+        listening = group.create_task(session.signals(wait=FAR))
+        await turns(20)
+        await other.expire(session.id)
+        await t.stored(other, t.envelope())
+        t.expect.equal(list(await listening), [Fenced()], "the waiting signals is told")
+    await t.one(await t.session(other))
+
+
+@case("ses.expire-hands-over", why="expire: its deliveries go back to the head of their queues at once, lost + 1")
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    session, taken = await t.running(broker, *t.envelopes(3))
+    later = t.envelope()
+    await t.stored(broker, later)
+    t.expect.equal(await broker.expire(session.id), 3, "three are handed out again")
+    t.expect.equal(await broker.expire(session.id), 0, "it was gone already")
+    heir = await t.session(broker)
+    got = await t.take(heir, 4)
+    ids = [d.envelope.id for d in taken]
+    t.expect.equal([d.envelope.id for d in got], [*ids, later.id], "ahead of what came later")
+    t.expect.equal([d.counts.lost for d in got], [1, 1, 1, 0], "lost is counted")
+
+
+@case("ses.lapse-revived", needs=STEADY, slow=True, why="a lapsed session is only suspect; its next beat revives it")
+async def _(t: Trial) -> None:
+    broker, judge = await t.broker(), await t.broker()
+    session, (delivery,) = await t.running(broker, t.envelope())
+    await t.lapse(session)
+    await t.harness.revive(session)
+    swept = await judge.sweep(limit=10)
+    t.expect.equal((list(swept.sessions), list(swept.lost)), ([], []), "it beats again: nobody reaps it")
+    await t.done(session, t.complete(delivery))
+
+
+@case(
+    "ses.lapsed-still-works",
+    needs=STEADY,
+    slow=True,
+    why="only the reap fences: a session that missed its beats may still settle",
+)
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    session, (delivery,) = await t.running(broker, t.envelope())
+    await t.lapse(session)
+    await t.done(session, t.complete(delivery))
+    await t.harness.revive(session)
+
+
+@case(
+    "ses.sweep-reaps-lapsed",
+    slow=True,
+    why="sweep reaps a session silent for a lease, and hands its deliveries out again, lost + 1, with a LOST event each",
+)
+async def _(t: Trial) -> None:
+    broker, judge = await t.broker(), await t.broker()
+    dead, (a, b) = await t.running(broker, *t.envelopes(2))
+    healthy, (c,) = await t.running(broker, t.envelope())
+    await judge.sweep(limit=10)
+    await t.lapse(dead)
+    swept = await judge.sweep(limit=10)
+    t.expect.equal(list(swept.sessions), [dead.id], "it alone is reaped")
+    t.expect.true(not swept.more, "the limit did not end it")
+    told = [(lost.id, lost.queue, lost.counts, lost.session) for lost in swept.lost]
+    expected = [(d.envelope.id, t.queue(), Counts(0, 1, 0), dead.id) for d in (a, b)]
+    t.expect.same(told, expected, "the sweep says what was lost")
+    t.expect.equal(list(await t.settle(dead, t.complete(a))), [STALE], "what it says afterwards is refused")
+    heir = await t.session(judge)
+    t.expect.same(
+        [d.envelope.id for d in await t.take(heir, 2)], [a.envelope.id, b.envelope.id], "its tasks run elsewhere"
+    )
+    await t.done(healthy, t.complete(c))
+
+
+@case(
+    "ses.sweep-needs-contact",
+    slow=True,
+    why="the first sweep of a fresh broker reaps nobody by lapse: it judges after a full lease of contact",
+)
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    session, (delivery,) = await t.running(broker, t.envelope())
+    await t.lapse(session)
+    fresh = await t.broker()
+    swept = await fresh.sweep(limit=10)
+    t.expect.equal(list(swept.sessions), [], "it has only just arrived and cannot judge")
+    await t.harness.revive(session)
+    await t.done(session, t.complete(delivery))
+
+
+@case(
+    "ses.sweep-limit",
+    slow=True,
+    why="at most `limit` deliveries go back in one sweep; `more` says that there are others",
+)
+async def _(t: Trial) -> None:
+    broker, judge = await t.broker(), await t.broker()
+    session, taken = await t.running(broker, *t.envelopes(25))
+    await judge.sweep(limit=10)
+    await t.lapse(session)
+    lost: list[str] = []
+    sweeps = [await judge.sweep(limit=10)]
+    while sweeps[-1].more and len(sweeps) < 10:
+        sweeps.append(await judge.sweep(limit=10))
+    for swept in sweeps:
+        t.expect.true(len(swept.lost) <= 10, "no more than the limit")
+        lost += [one.id for one in swept.lost]
+    t.expect.true(sweeps[0].more, "25 are more than one sweep's 10")
+    t.expect.same(lost, [d.envelope.id for d in taken], "all come back, each once")
+    got = await t.take(await t.session(judge), 25)
+    t.expect.equal({d.counts.lost for d in got}, {1}, "each was lost once")
+
+
+@case(
+    "ses.healthy-for-long",
+    needs=STEADY,
+    slow=True,
+    why="a healthy task may run for many leases and is never handed out again",
+)
+async def _(t: Trial) -> None:
+    broker, judge = await t.broker(), await t.broker()
+    session, (delivery,) = await t.running(broker, t.envelope())
+    rival = await t.session(judge)
+    for _ in range(5 if t.lease > 2 else 2):
+        await t.advance(t.lease * 1.1)
+        swept = await judge.sweep(limit=10)
+        t.expect.equal(list(swept.sessions), [], "nobody healthy is reaped")
+        await t.nothing(rival, because="nothing was handed out again")
+    await t.done(session, t.complete(delivery))
+
+
+@case(
+    "ses.leave-releases", why="leave releases what is unsettled, released + 1, and ends the session; it is idempotent"
+)
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    session, taken = await t.running(broker, *t.envelopes(3))
+    await t.done(session, t.complete(taken[0]))
+    await session.leave()
+    await session.leave()
+    heir = await t.session(broker)
+    again = await t.take(heir, 2)
+    t.expect.equal([d.envelope.id for d in again], [d.envelope.id for d in taken[1:]], "the unsettled come again")
+    t.expect.equal({d.counts for d in again}, {Counts(0, 0, 1)}, "as released, not as lost")
+    await t.expect.raises(
+        BrokerClosed, session.fetch(Want(1, [(t.queue(), 1)]), wait=0), "a session that was left is over"
+    )
+    await t.expect.raises(
+        BrokerClosed, session.settle([t.complete(taken[1])], number=9), "a session that was left is over"
+    )
+    t.expect.equal(await broker.expire(session.id), 0, "there is nothing to reap")
+
+
+@case("ses.close-is-not-leave", slow=True, why="sessions that were not left are not released by close: they lapse")
+async def _(t: Trial) -> None:
+    broker, judge = await t.broker(), await t.broker()
+    await t.running(broker, t.envelope())
+    await judge.sweep(limit=10)
+    await broker.close()
+    await t.advance(t.lease * 1.1 + t.moment)
+    await judge.sweep(limit=10)
+    t.expect.equal((await t.one(await t.session(judge))).counts, Counts(0, 1, 0), "it is lost, not released")
+
+
+@case("ses.counts", why="the three counts: attempt, lost since the last settlement, released")
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    await t.stored(broker, t.envelope())
+
+    async def lose() -> None:
+        session = await t.session(broker)
+        await t.one(session)
+        await broker.expire(session.id)
+
+    await lose()
+    await lose()
+    session = await t.session(broker)
+    delivery = await t.one(session)
+    t.expect.equal(delivery.counts, Counts(0, 2, 0), "two sessions died holding it")
+    await t.done(session, t.retry(delivery))
+    delivery = await t.one(session)
+    t.expect.equal(delivery.counts, Counts(1, 0, 0), "a failed attempt is a settlement: lost starts anew")
+    await broker.expire(session.id)
+    session = await t.session(broker)
+    await t.done(session, t.release(await t.one(session)))
+    t.expect.equal((await t.one(session)).counts, Counts(1, 0, 1), "a release is a settlement too")
+
+
+@case("ses.ids-never-reused", why="a session's id is never reused in the domain")
+async def _(t: Trial) -> None:
+    ids: set[str] = set()
+    for _ in range(3):
+        broker = await t.broker()
+        for _ in range(3):
+            session = await t.session(broker)
+            ids.add(session.id)
+            await session.leave()
+        await broker.close()
+    t.expect.equal(len(ids), 9, "nine sessions, nine ids")
+
+
+@case("ses.least-lease", why="a lease below limits.min_lease is refused")
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    least = t.profile.limits.min_lease
+    await t.expect.raises(
+        InvalidOption, broker.open_session([t.queue()], lease=least / 2), "half of min_lease is too short"
+    )
+    session = await broker.open_session([t.queue()], lease=least)
+    t.expect.true(session.lease >= least, "min_lease itself is granted")
+    await session.leave()
+
+
+@case(
+    "ses.beat-for-another",
+    needs=[Cap.STABLE_SESSION],
+    slow=True,
+    why="a supervisor beats for a session; False once it was reaped",
+)
+async def _(t: Trial) -> None:
+    broker, shepherd = await t.broker(), await t.broker()
+    session, (delivery,) = await t.running(broker, t.envelope())
+    await shepherd.sweep(limit=10)
+    await t.lapse(session)
+    t.expect.equal(await shepherd.beat(session.id), True, "it is lapsed, not reaped")
+    t.expect.equal(list((await shepherd.sweep(limit=10)).sessions), [], "the beat revived it")
+    await t.done(session, t.complete(delivery))
+    await broker.expire(session.id)
+    t.expect.equal(await shepherd.beat(session.id), False, "it was reaped")
+
+
+@case("ses.concurrent-sweeps", slow=True, why="concurrent sweeps are harmless: a delivery is lost once")
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    judges = [await t.broker() for _ in range(4)]
+    session, taken = await t.running(broker, *t.envelopes(20))
+    for judge in judges:
+        await judge.sweep(limit=10)
+    await t.lapse(session)
+    async with asyncio.TaskGroup() as group:
+        sweeps = [group.create_task(judge.sweep(limit=100)) for judge in judges]
+    lost = [one.id for sweep in sweeps for one in sweep.result().lost]
+    t.expect.same(lost, [d.envelope.id for d in taken], "each was lost once")
+    got = await t.take(await t.session(judges[0]), 20)
+    t.expect.equal({d.counts for d in got}, {Counts(0, 1, 0)}, "and counted once")

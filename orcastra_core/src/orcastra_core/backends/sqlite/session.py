@@ -1,0 +1,293 @@
+"""A session's calls, on the event loop's side."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from orcastra_core.backends.sqlite import reap
+from orcastra_core.backends.sqlite.core import Core
+from orcastra_core.backends.sqlite.doorbell import CANCEL, DUE, FENCED, READY, Doorbell
+from orcastra_core.backends.sqlite.fetch import Handout, take, unpack, unseen
+from orcastra_core.backends.sqlite.outcomes import prepare
+from orcastra_core.backends.sqlite.session_file import SessionFile
+from orcastra_core.backends.sqlite.settle import settle
+from orcastra_core.backends.sqlite.statements import sql
+from orcastra_core.backends.sqlite.tx import Tx
+from orcastra_core.interfaces.session import Session
+from orcastra_core.liveness.beat_thread import BeatThread
+from orcastra_core.model.delivery import Delivery, Receipt, Want
+from orcastra_core.model.errors import BrokerClosed, BrokerError, BrokerUnavailable, SessionFenced
+from orcastra_core.model.ids import TaskId
+from orcastra_core.model.names import SessionId
+from orcastra_core.model.session import CancelTask, DueSoon, Fenced, Signal
+from orcastra_core.model.settlement import STALE, Done, Settled, Settlement
+
+_LOOK_AROUND = 1.0
+"""Seconds between looks for signals that no doorbell told of."""
+
+
+class SqliteSession(Session):
+    """A session on the file."""
+
+    def __init__(self, core: Core, number: int, session_id: SessionId, lease: float, file: SessionFile, ended: Callable[[SqliteSession], None]) -> None:
+        self.id = session_id
+        self.lease = lease
+        self.number = number
+        self._core = core
+        self._file = file
+        self._ended = ended
+        self._closed = False
+        self._fenced = False
+        self._suspended = False
+        self._doubt = False
+        self._idle = False
+        self._seen: set[int] = set()
+        self._told: dict[TaskId, int] = {}
+        self._rung = False
+        self._due_soon = False
+        self._look_for_wishes = True
+        self._ready = asyncio.Event()
+        self._signal = asyncio.Event()
+        try:
+            self._bell: Doorbell | None = Doorbell(core.place, core.place.bell(number), core.loop, self._hear)
+        except OSError:  # no room for sockets here: the polls do
+            self._bell = None
+        self._beat = BeatThread(session_id, lease=lease, beat=self._beat_once, on_fenced=self._fenced_elsewhere)
+        self._beat.start()
+
+    async def fetch(self, want: Want, /, *, wait: float) -> Sequence[Delivery]:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        if wait <= 0 or not self._idle:
+            taken = await self._take(want)
+            if taken or wait <= 0:
+                return taken
+        self._idle = True
+        self._check_open()
+        self._file.set_waiting(True)
+        self._core.reader.watch()
+        self._core.listeners.add(self._ready.set)
+        try:
+            while True:
+                # first the flag above, then the look, then the wait: who publishes in between sees the flag, or is seen
+                self._ready.clear()
+                rung, self._rung = self._rung, False
+                sooner = until
+                if not rung:
+                    found, due_in = await self._peek(want)
+                    rung = found
+                    if due_in is not None:
+                        sooner = min(until, loop.time() + due_in)
+                if rung:
+                    taken = await self._take(want)
+                    if taken:
+                        self._idle = False
+                        return taken
+                    continue
+                if loop.time() >= until:
+                    return []
+                try:
+                    async with asyncio.timeout_at(sooner):
+                        await self._ready.wait()
+                except TimeoutError:
+                    pass
+                self._check_open()
+        finally:
+            self._core.listeners.discard(self._ready.set)
+            self._core.reader.watchers -= 1
+            self._file.set_waiting(False)
+
+    async def settle(self, batch: Sequence[Settlement], /, *, number: int) -> Sequence[Settled]:
+        self._check_open()
+        if self._fenced:
+            return [STALE] * len(batch)
+        prepared = prepare(batch)
+
+        def work(tx: Tx) -> tuple[bool, list[Settled]]:
+            return settle(tx, self.number, prepared, number)
+
+        alive, answers = await self._core.write(work, durable=True, weight=len(batch))
+        if not alive:
+            self._note_fenced()
+        for item, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Done) or answer is STALE:
+                self._seen.discard(item.delivery.receipt)  # type: ignore[arg-type]
+        return answers
+
+    async def signals(self, *, wait: float) -> Sequence[Signal]:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        while True:
+            self._check_open()
+            self._signal.clear()
+            signals = await self._look()
+            now = loop.time()
+            if signals or now >= until:
+                return signals
+            try:
+                async with asyncio.timeout_at(min(until, now + _LOOK_AROUND)):
+                    await self._signal.wait()
+            except TimeoutError:
+                self._look_for_wishes = True
+
+    async def held(self) -> Sequence[Receipt]:
+        self._check_open()
+        if self._fenced:
+            return []
+
+        def work(conn: sqlite3.Connection) -> list[Receipt]:
+            if conn.execute("SELECT 1 FROM session WHERE num = ?", (self.number,)).fetchone() is None:
+                return []
+            return [row[0] for row in conn.execute("SELECT receipt FROM running WHERE session = ?", (self.number,))]
+
+        return await self._core.read(work)
+
+    async def leave(self) -> None:
+        if self._closed:
+            return
+        self._close()
+        try:
+            await self._core.read(lambda conn: self._beat.stop(join=1.0))
+            if not self._fenced:
+                async with asyncio.timeout(self.lease):
+                    await self._core.write(lambda tx: reap.release_all(tx, self.number))
+                self._file.close(remove=True)
+        except (BrokerError, TimeoutError):
+            pass  # it is gone, then, and a sweep hands out what it held
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """Stop living without a word to the store: a sweep finds the lock free. Idempotent."""
+        self._close()
+        self._beat.stop(join=0.0)
+        self._file.close(remove=False)
+        if self._bell is not None:
+            self._bell.close()
+        self._ended(self)
+
+    def suspend(self) -> None:
+        """Stop beating, as a stopped or starved process would. For tests."""
+        self._suspended = True
+
+    def resume(self) -> None:
+        """Beat again; a session that merely lapsed is thereby revived. For tests."""
+        self._suspended = False
+        self._file.beat()
+
+    async def _take(self, want: Want) -> list[Delivery]:
+        self._check_open()
+        if self._fenced:
+            raise SessionFenced(f"session {self.id} was reaped; open a new one")
+        doubt, self._doubt = self._doubt, True  # until the answer has arrived
+
+        def work(tx: Tx) -> Handout:
+            if doubt:
+                handout = unseen(tx.conn, self.number, self._seen, want)
+                if handout is not None:
+                    return handout
+            return take(tx, self.number, want)
+
+        try:
+            handout = await self._core.write(work, weight=max(1, want.limit))
+        except SessionFenced:
+            self._note_fenced()
+            raise
+        self._doubt = handout.more
+        if handout.suspects:
+            self._look_for_wishes = True
+            self._signal.set()
+        for _, records, _ in handout.parts:
+            self._seen.update([record[0] for record in records])
+        return unpack(handout)
+
+    async def _peek(self, want: Want) -> tuple[bool, float | None]:
+        """Return whether there is something to take, and the seconds until something may be."""
+        if self._fenced or self._doubt:
+            return True, None
+        now = self._core.clock.now()
+
+        def work(conn: sqlite3.Connection) -> tuple[bool, float | None]:
+            for name, most in want.queues:
+                if most > 0 and conn.execute(sql("anything_ready"), (name,)).fetchone() is not None:
+                    return True, None
+            (due,) = conn.execute("SELECT min(due) FROM delayed").fetchone()
+            if due is not None and due <= now:
+                return True, None
+            alive = conn.execute("SELECT 1 FROM session WHERE num = ?", (self.number,)).fetchone() is not None
+            return not alive, None if due is None else due - now
+
+        return await self._core.read(work)
+
+    async def _look(self) -> list[Signal]:
+        if self._fenced:
+            return [Fenced()]
+        signals: list[Signal] = []
+        if self._look_for_wishes:
+
+            def work(conn: sqlite3.Connection) -> list[tuple[TaskId, int]] | None:
+                if conn.execute("SELECT 1 FROM session WHERE num = ?", (self.number,)).fetchone() is None:
+                    return None
+                return conn.execute(sql("wishes"), (self.number,)).fetchall()
+
+            wishes = await self._core.read(work)
+            if wishes is None:
+                self._note_fenced()
+                return [Fenced()]
+            self._look_for_wishes = False
+            signals = [CancelTask(task_id) for task_id, serial in wishes if self._told.get(task_id) != serial]
+            self._told = dict(wishes)
+        if self._fenced:
+            return [Fenced()]
+        if self._due_soon:
+            self._due_soon = False
+            signals.append(DueSoon())
+        return signals
+
+    def _hear(self, message: bytes) -> None:
+        if message == READY:
+            self._rung = True
+            self._ready.set()
+        elif message == CANCEL:
+            self._look_for_wishes = True
+            self._signal.set()
+        elif message == DUE:
+            self._due_soon = True
+            self._ready.set()  # to look when it is due
+            self._signal.set()
+        elif message == FENCED:
+            self._look_for_wishes = True
+            self._ready.set()
+            self._signal.set()
+
+    async def _beat_once(self) -> bool:
+        if self._suspended or self._closed:
+            return not self._closed
+        try:
+            return self._file.beat() or self._closed
+        except OSError as error:
+            raise BrokerUnavailable(f"{self._file.path}: {error}") from error
+
+    def _fenced_elsewhere(self) -> None:
+        if not self._closed:
+            try:
+                self._core.loop.call_soon_threadsafe(self._note_fenced)
+            except RuntimeError:  # the loop is closed
+                pass
+
+    def _note_fenced(self) -> None:
+        if not self._closed:
+            self._fenced = True
+            self._ready.set()
+            self._signal.set()
+
+    def _close(self) -> None:
+        self._closed = True
+        self._ready.set()
+        self._signal.set()
+
+    def _check_open(self) -> None:
+        if self._closed or self._core.closed:
+            raise BrokerClosed(f"session {self.id} has ended, or its broker was closed")

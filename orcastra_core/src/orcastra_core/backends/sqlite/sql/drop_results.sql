@@ -1,0 +1,1 @@
+UPDATE task SET result = NULL, gone = ? WHERE num IN ({rows})

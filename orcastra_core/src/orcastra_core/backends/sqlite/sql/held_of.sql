@@ -1,0 +1,1 @@
+SELECT receipt FROM running WHERE session = ? AND receipt IN ({rows})

@@ -1,0 +1,1 @@
+DELETE FROM running WHERE session = ? AND receipt IN ({rows})
