@@ -56,7 +56,7 @@ def _broken(name: str, error: OrcastraError) -> click.Command:
         callback=refuse,
         params=[click.Argument(["rest"], nargs=-1, type=click.UNPROCESSED)],
         context_settings={"ignore_unknown_options": True},
-        short_help=f"(does not load: {error})",
+        short_help="(does not load; see: orcastra plugins)",
         add_help_option=False,
     )
 

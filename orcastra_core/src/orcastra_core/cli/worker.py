@@ -63,7 +63,9 @@ class WorkerArguments:
 
 @click.command("worker", short_help="Run an app's tasks.")
 @click.argument("target", metavar="MODULE:APP")
-@click.option("-q", "--queue", "queues", multiple=True, metavar="NAME", help="Only these queues: -q mail,bulk or repeated.")
+@click.option(
+    "-q", "--queue", "queues", multiple=True, metavar="NAME", help="Only these queues: -q mail,bulk or repeated."
+)
 @click.option("-c", "--concurrency", type=click.IntRange(1), default=200, show_default=True, help="Tasks at a time.")
 @click.option("-p", "--processes", type=click.IntRange(1), help="Worker processes, supervised.")
 @click.option("--threads", type=click.IntRange(1), default=32, show_default=True, help="Threads for plain functions.")
@@ -75,7 +77,9 @@ class WorkerArguments:
 @click.option("--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info", show_default=True)
 @click.option("--json-logs", is_flag=True, help="One JSON object a log line.")
 @click.option("--leash", type=int, hidden=True)
-def command(processes: int | None, burst: bool, drain: bool, leash: int | None, queues: tuple[str, ...], **rest: Any) -> int:
+def command(
+    processes: int | None, burst: bool, drain: bool, leash: int | None, queues: tuple[str, ...], **rest: Any
+) -> int:
     """Run the tasks of MODULE:APP, for example shop.tasks:app.
 
     The module is found from the current directory and PYTHONPATH. Ctrl-C or
