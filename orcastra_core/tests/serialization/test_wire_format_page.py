@@ -33,9 +33,9 @@ def blocks(kind: str) -> list[tuple[str, str]]:
     return found
 
 
-def vectors(kind: str) -> Any:
+def vectors(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
-        ("raw", "value"), [(bytes.fromhex(left), JSON.loads(right.encode())) for left, right in blocks(kind)]
+        "raw, value", [(bytes.fromhex(left), JSON.loads(right.encode())) for left, right in blocks(kind)]
     )
 
 
@@ -98,7 +98,7 @@ def test_values(raw: bytes, value: Any) -> None:
         assert repr(loaded) == repr(value)  # 1 == 1.0 == Decimal(1) would pass otherwise
 
 
-@pytest.mark.parametrize(("text", "raw"), [(left, bytes.fromhex(right)) for left, right in blocks("json")])
+@pytest.mark.parametrize("text, raw", [(left, bytes.fromhex(right)) for left, right in blocks("json")])
 def test_json_values(text: str, raw: bytes) -> None:
     value = CBOR.loads(raw)
     assert JSON.dumps(value).decode() == text

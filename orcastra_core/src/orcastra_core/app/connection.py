@@ -15,7 +15,7 @@ from orcastra_core.interfaces.middleware import Middleware
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.errors import WrongLoop
-from orcastra_core.model.profile import Profile
+from orcastra_core.model.profile import Cap, Profile
 from orcastra_core.model.queue import QueueSpec
 from orcastra_core.runtime.client import Client
 
@@ -28,6 +28,12 @@ class Opened:
     profile: Profile
     client: Client
     scheduler: Scheduler | None
+    scheduler_offset: float
+
+    @property
+    def due_offset(self) -> float:
+        """Seconds that the clock which judges ``due`` is ahead of ours."""
+        return self.profile.clock_offset if self.profile.offers(Cap.DELAY) else self.scheduler_offset
 
 
 class Connection:
@@ -98,11 +104,12 @@ class Connection:
         client: Client | None = None
         try:
             profile = await broker.open()
-            scheduler = broker.scheduler
+            scheduler, scheduler_offset = broker.scheduler, profile.clock_offset
             if self._scheduler_url is not None:
                 self._elsewhere = self._elsewhere or load_broker(self._scheduler_url)
-                await self._elsewhere.open()
-                scheduler = self._elsewhere.scheduler
+                elsewhere = await self._elsewhere.open()
+                elsewhere.require(Cap.SCHEDULES)
+                scheduler, scheduler_offset = self._elsewhere.scheduler, elsewhere.clock_offset
             await broker.declare(queues)
             client = Client(
                 broker,
@@ -117,7 +124,7 @@ class Connection:
         except BaseException:
             await self._close(client)
             raise
-        return Opened(broker, profile, client, scheduler)
+        return Opened(broker, profile, client, scheduler, scheduler_offset)
 
     async def _close(self, client: Client | None) -> None:
         if client is not None:

@@ -20,13 +20,13 @@ class EnvelopeMaker:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._new_id = IdFactory(clock.now)
-        self._offset = 0.0
+        self._offset = self._due_offset = 0.0
         self._channel: str | None = None
 
-    def attach(self, clock_offset: float, channel: str | None) -> None:
+    def attach(self, clock_offset: float, due_offset: float, channel: str | None) -> None:
         """Take over what an opened broker said; ids start anew, the process may be a forked one."""
         self._new_id = IdFactory(self._clock.now)
-        self._offset = clock_offset
+        self._offset, self._due_offset = clock_offset, due_offset
         self._channel = channel
 
     def make(
@@ -45,7 +45,7 @@ class EnvelopeMaker:
         body = spec.signature.dump(serializer, args, kwargs)
         now = self._clock.now()
         parent = current_context()
-        due = options.at if options.delay is None else now + self._offset + options.delay
+        due = options.at if options.delay is None else now + self._due_offset + options.delay
         expires = options.expires_at if options.expires is None else now + self._offset + options.expires
         return Envelope(
             self._new_id(),

@@ -94,7 +94,7 @@ class Orcastra(Tasks):
     async def __aenter__(self) -> Orcastra:
         self._serializers.load()
         opened = await self._connection.enter(self._queue_specs())
-        self._maker.attach(opened.profile.clock_offset, opened.client.channel)
+        self._maker.attach(opened.profile.clock_offset, opened.due_offset, opened.client.channel)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -216,6 +216,12 @@ class Orcastra(Tasks):
             full_events=self._events == "full",
         )
         opened = self._connection.opened
+        if opened.scheduler is None and not opened.profile.offers(Cap.DELAY):
+            raise Unsupported(
+                Cap.DELAY,
+                f"{opened.profile.server} keeps no delay, and a retry needs one: name a store for it, "
+                f"for example Orcastra({str(self.url)!r}, scheduler='sqlite:///delayed.db')",
+            )
         return Worker(
             opened.broker,
             opened.profile,
@@ -223,6 +229,7 @@ class Orcastra(Tasks):
             self._serializers.by_content_type,
             options,
             scheduler=opened.scheduler,
+            scheduler_offset=opened.scheduler_offset,
             plan=make_plan(parse_trigger),
             clock=self._clock,
             queue_specs=tuple(self._queues.values()),

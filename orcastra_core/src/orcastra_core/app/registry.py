@@ -48,6 +48,7 @@ class Registry:
         timeout: float | None,
         priority: int,
         result_ttl: float,
+        isolation: str | None,
     ) -> TaskSpec:
         """Register a function.
 
@@ -60,6 +61,8 @@ class Registry:
             )
         if not isinstance(retry, RetryPolicy):
             raise InvalidOption(f"retry={retry!r}: expected a RetryPolicy, for example RetryPolicy(max_attempts=3)")
+        if isolation not in (None, "process"):
+            raise InvalidOption(f"isolation={isolation!r}: expected 'process', or None for the worker's own")
         full = task_name(name if name is not None else f"{function.__module__}.{function.__qualname__}")
         if full in self._specs and self._specs[full].function is not function:
             raise InvalidOption(f"a task named {full!r} is already registered: give this one a name of its own")
@@ -73,6 +76,7 @@ class Registry:
             timeout=None if timeout is None else check_seconds("timeout", timeout, least=0.001),
             priority=priority,
             result_ttl=check_seconds("result_ttl", result_ttl),
+            own_process=isolation == "process",
         )
         self._specs[full] = spec
         return spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from orcastra_core.app.decorator import Decorator
 from orcastra_core.app.handle import Handle
@@ -56,6 +56,7 @@ class Tasks(ABC):
         timeout: float | None = None,
         priority: int = 0,
         result_ttl: float = RESULT_TTL,
+        isolation: Literal["process"] | None = None,
     ) -> Decorator: ...
     def task(
         self,
@@ -68,6 +69,7 @@ class Tasks(ABC):
         timeout: float | None = None,
         priority: int = 0,
         result_ttl: float = RESULT_TTL,
+        isolation: Literal["process"] | None = None,
     ) -> Any:
         """Register a function as a task; bare, or with options.
 
@@ -79,6 +81,8 @@ class Tasks(ABC):
             timeout: Seconds an attempt may take; None for no bound.
             priority: Larger is served first.
             result_ttl: Seconds its result is kept.
+            isolation: ``"process"`` gives each attempt a process of its own: a segfault, an OOM kill or a hang past
+                the timeout fails that attempt and nothing else. The function must stand at its module's top level.
 
         Raises:
             InvalidOption, InvalidName: At once, where the decorator stands.
@@ -86,7 +90,14 @@ class Tasks(ABC):
 
         def register(function: Callable[..., Any]) -> Orca[..., Any]:
             spec = self._registry.add(
-                function, name=name, queue=queue, retry=retry, timeout=timeout, priority=priority, result_ttl=result_ttl
+                function,
+                name=name,
+                queue=queue,
+                retry=retry,
+                timeout=timeout,
+                priority=priority,
+                result_ttl=result_ttl,
+                isolation=isolation,
             )
             return self.orca(spec.name)
 

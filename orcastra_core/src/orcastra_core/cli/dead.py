@@ -183,7 +183,6 @@ def _why_not(answer: Published | None) -> str | None:
 
 def _rows(letter: DeadLetter) -> dict[str, str | None]:
     envelope = letter.envelope
-    readable = isinstance(envelope, Envelope)
     return {
         "task": envelope.task if isinstance(envelope, Envelope) else f"(unreadable: {envelope.error})",
         "id": letter.id,
@@ -194,5 +193,7 @@ def _rows(letter: DeadLetter) -> dict[str, str | None]:
         "error": f"{letter.error.type}: {letter.error.message}",
         "traceback": letter.error.traceback.rstrip() or None,
         "bytes": None if isinstance(envelope, Envelope) else envelope.raw.hex(),
-        "arguments": f"{len(envelope.body)} bytes of {envelope.content_type}" if readable else None,
+        "arguments": f"{len(envelope.body)} bytes of {envelope.content_type}"
+        if isinstance(envelope, Envelope)
+        else None,
     }

@@ -25,7 +25,7 @@ DEFAULT_LEASE = 10.0
 _SHAPE = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<login>[^@/?]*)@)?(?P<hosts>[^/?]*)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?\Z"
 )
-_SECRET_NAMES = ("password", "secret", "token", "key")
+_SECRET_NAMES = ("pass", "pwd", "secret", "token", "key", "credential")
 
 
 def flag(text: str) -> bool:
@@ -79,8 +79,11 @@ class BrokerUrl:
         """
         match = _SHAPE.match(text) if isinstance(text, str) else None
         if match is None or not isinstance(text, str):
+            shown = repr(re.sub(r".*@", "***@", text, flags=re.DOTALL)) if isinstance(text, str) else type(text).__name__
+            raise InvalidOption(f"{shown} is not a broker URL; expected for example sqlite:///orcastra.db or memory://")
+        if "@" in match["hosts"] or (match["login"] is None and ":" in match["hosts"] and "@" in text):
             raise InvalidOption(
-                f"{text!r} is not a broker URL; expected for example sqlite:///orcastra.db or memory://"
+                f"broker URL {match['scheme']}://***: its login holds one of @ / ?: percent-encode it, for example %40"
             )
         pairs = parse_qsl(match["query"] or "", keep_blank_values=True)
         params = dict(pairs)

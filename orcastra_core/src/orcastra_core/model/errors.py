@@ -31,6 +31,7 @@
     ├── PublishError                a submit that was not stored
     │   ├── PublishRefused          the broker said why; a repeat gets the same answer
     │   └── PublishUnknown          no answer came; a repeat with the same id is harmless
+    ├── TaskProcessDied             (RuntimeError) a task with isolation="process" lost its process
     └── ResultError                 what waiting for a result ends with
         ├── TaskFailed              the task raised; carries the remote traceback
         │   └── TaskTimeout         it ran longer than its timeout
@@ -197,6 +198,10 @@ class PublishUnknown(PublishError):
     Submitting again may run the task twice; the client has already repeated
     the same id as long as its patience lasted.
     """
+
+
+class TaskProcessDied(OrcastraError, RuntimeError):
+    """The process of a task with ``isolation="process"`` ended without an answer: a segfault, an OOM kill, ``os._exit``."""
 
 
 class ResultError(OrcastraError):

@@ -62,6 +62,9 @@ class LinearBackoff:
     maximum: float = attrs.field(default=300.0, validator=_seconds)
     jitter: bool = attrs.field(default=False, kw_only=True)
 
+    def __attrs_post_init__(self) -> None:
+        _check_order(self.initial, self.maximum)
+
     def delay(self, attempt: int, rng: random.Random, /) -> float:
         return _spread(min(self.initial + self.increment * (attempt - 1), self.maximum), self.jitter, rng)
 
@@ -75,12 +78,25 @@ class ExponentialBackoff:
     maximum: float = attrs.field(default=300.0, validator=_seconds)
     jitter: bool = attrs.field(default=False, kw_only=True)
 
+    def __attrs_post_init__(self) -> None:
+        _check_order(self.initial, self.maximum)
+
     def delay(self, attempt: int, rng: random.Random, /) -> float:
         try:
             seconds = self.initial * self.multiplier ** (attempt - 1)
         except OverflowError:
-            seconds = self.maximum
+            seconds = self.maximum if self.initial else 0.0
         return _spread(min(seconds, self.maximum), self.jitter, rng)
+
+
+def _check_order(initial: float, maximum: float) -> None:
+    if initial > maximum:
+        raise InvalidOption(f"initial={initial:g} is above maximum={maximum:g}: give a larger maximum too")
+
+
+def _backoff(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, type) or not callable(getattr(value, "delay", None)):
+        raise InvalidOption(f"{attribute.name}={value!r}: expected a backoff, for example FixedBackoff(5)")
 
 
 def _spread(seconds: float, jitter: bool, rng: random.Random) -> float:
@@ -115,7 +131,7 @@ class RetryPolicy:
     """
 
     max_attempts: int | None = attrs.field(default=3, validator=_attempts)
-    backoff: Backoff = ExponentialBackoff()
+    backoff: Backoff = attrs.field(default=ExponentialBackoff(), validator=_backoff)
     retry_on: tuple[type[BaseException], ...] = attrs.field(
         default=(Exception,), converter=_as_tuple, validator=_exceptions
     )

@@ -56,7 +56,11 @@ def load(group: str, name: str) -> Any:
 
     try:
         return DriverManager(
-            group, name, invoke_on_load=False, on_load_failure_callback=note, warn_on_missing_entrypoint=False
+            group,
+            name,
+            invoke_on_load=False,
+            on_load_failure_callback=note,
+            on_missing_entrypoints_callback=lambda _missing: None,  # NoMatches says it all
         ).driver
     except MultipleMatches:
         claimants = sorted({plugin.dist or plugin.target for plugin in survey(group) if plugin.name == name})

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 import attrs
 
 from orcastra_core.model.envelope import Envelope
-from orcastra_core.model.errors import OrcastraError
 from orcastra_core.model.published import Published
 
 BATCH_BYTES = 1024 * 1024
@@ -77,7 +76,7 @@ class Batcher:
     async def _flush(self, batch: list[_Submit]) -> None:
         try:
             answers = await self._send([entry.envelope for entry in batch])
-        except OrcastraError as error:
+        except Exception as error:  # noqa: BLE001 - of a broken broker too: whoever submits must hear of it
             for entry in batch:
                 if not entry.answer.done():
                     entry.answer.set_exception(error)

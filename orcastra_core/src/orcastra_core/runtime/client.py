@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
@@ -11,21 +12,23 @@ from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.middleware import Middleware
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.model.envelope import Envelope
-from orcastra_core.model.errors import BodyTooLarge, OrcastraError, Unsupported
+from orcastra_core.model.errors import BodyTooLarge, BrokerError, OrcastraError, Unsupported
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.profile import Cap, Profile
 from orcastra_core.model.published import STORED, Duplicate, Published, Unknown
 from orcastra_core.model.result import Absence, Result
-from orcastra_core.model.schedule import Schedule, ScheduleId
 from orcastra_core.model.task_state import Cancellation, Cancelled
 from orcastra_core.runtime.background import Background
 from orcastra_core.runtime.batcher import BATCH_BYTES, Batcher
+from orcastra_core.runtime.deferral import DeferredResults, cancel_deferred, deferred
 from orcastra_core.runtime.errors import first_leaf
 from orcastra_core.runtime.middleware import around_submit
 from orcastra_core.runtime.verdict import cancelled_result
 from orcastra_core.runtime.waiter import ResultWaiter
 from orcastra_core.serialization.event_codec import EventWriter
+
+_log = logging.getLogger("orcastra.runtime")
 
 UNKNOWN_PATIENCE = 10.0
 """Seconds the client repeats a publish that got no answer, same ids, before it says PublishUnknown."""
@@ -47,13 +50,13 @@ class Client:
     ) -> None:
         self._broker = broker
         self._profile = profile
-        self._scheduler = scheduler
         self._clock = clock
         self._rng = rng
         self._writer = EventWriter(None) if events and profile.offers(Cap.EVENTS) else None
         self._batcher = Batcher(self._publish, max_batch=profile.limits.max_batch)
         # nothing stands between a bulk submit and the broker: no layer, no deferral elsewhere
-        self._direct = not middleware and (scheduler is None or profile.offers(Cap.DELAY))
+        self._deferring = None if profile.offers(Cap.DELAY) else scheduler
+        self._direct = not middleware and self._deferring is None
         self._through: Callable[[Envelope], Awaitable[Published]] = around_submit(middleware, self._submit)
         self._waiter: ResultWaiter | None = None
         self._background = Background()
@@ -65,9 +68,12 @@ class Client:
 
     async def start(self) -> None:
         """Subscribe to results and begin to send."""
-        if self._broker.results is not None:
-            feed = await self._broker.results.subscribe()
-            self._waiter = waiter = ResultWaiter(self._broker.results, feed, self._clock, self._rng)
+        results = self._broker.results
+        if results is not None:
+            if self._deferring is not None:
+                results = DeferredResults(results, self._deferring)
+            feed = await results.subscribe()
+            self._waiter = waiter = ResultWaiter(results, feed, self._clock, self._rng)
             self._background.spawn(waiter.listen(), "results")
             self._background.spawn(waiter.read_batches(), "result reads")
         self._background.spawn(self._batcher.run(), "batcher")
@@ -97,8 +103,11 @@ class Client:
             self._profile.require(Cap.DEDUP)
         if envelope.order_by is not None:
             self._profile.require(Cap.ORDERED_KEY)
-        if envelope.due is not None and self._scheduler is None:
-            self._profile.require(Cap.DELAY)
+        if envelope.due is not None and not self._profile.offers(Cap.DELAY):
+            if self._deferring is None:
+                self._profile.require(Cap.DELAY)
+            if envelope.dedup is not None:
+                raise Unsupported(Cap.DELAY, "a Scheduler holds no dedup key: a delayed submit cannot have one here")
 
     async def submit(self, envelope: Envelope) -> Published:
         """Publish one envelope, batched with those of other tasks; repeats what got no answer.
@@ -126,7 +135,7 @@ class Client:
                         await sending
                     sending = group.create_task(self._send_chunk(chunk, answers))
                     await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop: the chunk leaves before the next is made
-        except* OrcastraError as errors:
+        except BaseExceptionGroup as errors:  # the store's, or what drawing from ``envelopes`` raised
             raise first_leaf(errors) from None
         return answers
 
@@ -145,28 +154,36 @@ class Client:
             Cancellation(task_id, cancelled_result(task_id, now), writer.event(EventKind.CANCELLED, now, task_id))
             for task_id in ids
         ]
-        if self._scheduler is None or self._scheduler is self._broker.scheduler:
+        if self._deferring is None:
             return await self._broker.cancel(wishes)
-        # deferred in another store: there first, for what is moved on in between is here by then
-        removed = await self._scheduler.remove([ScheduleId(task_id) for task_id in ids])
-        answers = await self._broker.cancel(wishes)
-        return [
-            Cancelled.REMOVED if gone and answer is Cancelled.UNKNOWN else answer
-            for gone, answer in zip(removed, answers, strict=True)
-        ]
+        # there first, for what comes due in between is in the broker by then
+        removed = await cancel_deferred(self._deferring, wishes, self._broker)
+        answers = list(await self._broker.cancel(wishes))
+        for n, (wish, gone) in enumerate(zip(wishes, removed, strict=True)):
+            if gone and answers[n] is Cancelled.UNKNOWN:
+                answers[n] = Cancelled.REMOVED
+                if self._waiter is not None:
+                    self._waiter.take(wish.result)
+        return answers
 
     async def _submit(self, envelope: Envelope) -> Published:
-        if envelope.due is not None and not self._profile.offers(Cap.DELAY) and self._scheduler is not None:
-            await self._scheduler.add([Schedule(ScheduleId(envelope.id), envelope.due, envelope)])
-            return STORED
+        if envelope.due is not None and self._deferring is not None:
+            (answer,) = await self._until_known([envelope], self._put_off_once)
+            return answer
         return await self._batcher.submit(envelope)
 
     async def _publish(self, batch: Sequence[Envelope]) -> Sequence[Published]:
-        answers = await self._publish_once(batch)
+        return await self._until_known(batch, self._publish_once)
+
+    async def _until_known(
+        self, batch: Sequence[Envelope], send: Callable[[Sequence[Envelope]], Awaitable[Sequence[Published]]]
+    ) -> Sequence[Published]:
+        answers = await send(batch)
         if not any(isinstance(answer, Unknown) for answer in answers):
             return answers
         answers = list(answers)
-        deadline = self._clock.monotonic() + UNKNOWN_PATIENCE
+        # beyond the window a repeat would be stored twice
+        deadline = self._clock.monotonic() + min(UNKNOWN_PATIENCE, self._profile.limits.publish_window)
         delay = 0.05
         while self._clock.monotonic() < deadline:
             open_ = [n for n, answer in enumerate(answers) if isinstance(answer, Unknown) and answer.error.retryable]
@@ -174,12 +191,27 @@ class Client:
                 break
             await self._clock.sleep(self._rng.uniform(delay / 2, delay))
             delay = min(2.0, delay * 2)
-            again = await self._publish_once([batch[n] for n in open_])
+            again = await send([batch[n] for n in open_])
             for n, answer in zip(open_, again, strict=True):
                 # stored by the try whose answer was lost
                 own = isinstance(answer, Duplicate) and answer.id == batch[n].id
                 answers[n] = STORED if own else answer
         return answers
+
+    async def _put_off_once(self, batch: Sequence[Envelope]) -> Sequence[Published]:
+        assert self._deferring is not None
+        try:
+            await self._deferring.add([deferred(envelope, envelope.due or 0.0) for envelope in batch])
+        except BrokerError as error:
+            return [Unknown(error)] * len(batch)
+        if self._writer is not None and self._broker.events is not None:
+            now = self._clock.now()
+            records = [self._writer.submitted(one.id, now, one.queue, one.task) for one in batch]
+            try:
+                await self._broker.events.append(records)
+            except BrokerError as error:
+                _log.warning("%d submits are missing in the event log: %s", len(records), error)
+        return [STORED] * len(batch)
 
     async def _publish_once(self, batch: Sequence[Envelope]) -> Sequence[Published]:
         writer = self._writer

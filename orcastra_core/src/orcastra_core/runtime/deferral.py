@@ -9,26 +9,59 @@ takes the Scheduler's copy back before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import attrs
 
+from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.results import ResultFeed, ResultStore
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.delivery import Delivery, Receipt, Want
 from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.errors import Unsupported
 from orcastra_core.model.ids import TaskId
+from orcastra_core.model.names import QueueName
 from orcastra_core.model.result import Absence, Result
 from orcastra_core.model.schedule import Schedule, ScheduleId
 from orcastra_core.model.session import Signal
 from orcastra_core.model.settlement import Moved, Release, Retry, Settled, Settlement
+from orcastra_core.model.task_state import Cancellation
 
 
 def deferred(envelope: Envelope, due: float) -> Schedule:
     """Return the schedule that publishes ``envelope`` once, at ``due`` by its store's clock."""
     return Schedule(ScheduleId(envelope.id), due, attrs.evolve(envelope, due=None))
+
+
+async def holds_deferred(scheduler: Scheduler, queues: Collection[QueueName]) -> bool:
+    """Whether tasks of ``queues`` are put off; recurring schedules do not count."""
+    after: ScheduleId | None = None
+    while page := await scheduler.page(after=after, limit=500):
+        if any(one.trigger is None and one.envelope.queue in queues for one in page):
+            return True
+        after = page[-1].id
+    return False
+
+
+async def cancel_deferred(scheduler: Scheduler, wishes: Sequence[Cancellation], broker: Broker) -> Sequence[bool]:
+    """Cancel what a Scheduler has for ``broker``; True for each that it had.
+
+    Their results and events are stored as far as ``broker`` takes them without a delivery.
+    """
+    ids = [ScheduleId(wish.id) for wish in wishes]
+    schedules = await scheduler.get(ids)
+    removed = await scheduler.remove(ids)
+    gone = [(wish, one) for wish, one, was in zip(wishes, schedules, removed, strict=True) if was and one is not None]
+    if gone and broker.events is not None:
+        await broker.events.append([wish.events for wish, _ in gone if wish.events])
+    if gone and broker.results is not None:
+        try:
+            await broker.results.put([(wish.result, schedule.envelope.reply) for wish, schedule in gone])
+        except Unsupported:
+            pass  # whoever waits for it elsewhere gets TaskUnknown
+    return removed
 
 
 class DeferringSession(Session):

@@ -3,62 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import enum
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.middleware import Middleware
 from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.model.delivery import Delivery, Receipt
 from orcastra_core.model.envelope import Envelope, Unreadable
-from orcastra_core.model.errors import CodecError, InvalidArguments, SerializationError, Snooze, Steer
+from orcastra_core.model.errors import CodecError, InvalidArguments
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName, TaskName
 from orcastra_core.model.result import ErrorInfo
-from orcastra_core.runtime.context import Context, enter
+from orcastra_core.runtime.context import enter
 from orcastra_core.runtime.deadlines import Deadlines
+from orcastra_core.runtime.describe import describe
 from orcastra_core.runtime.middleware import run_through
+from orcastra_core.runtime.outcome import raised, returned
+from orcastra_core.runtime.run import Cause, Run
 from orcastra_core.runtime.stats import Stats
 from orcastra_core.runtime.task_spec import TaskSpec
 from orcastra_core.runtime.tenure import Tenure
-from orcastra_core.runtime.verdict import describe, unknown_task_delay
+from orcastra_core.runtime.threads import run_in_thread
+from orcastra_core.runtime.verdict import unknown_task_delay
+
+if TYPE_CHECKING:
+    from orcastra_core.runtime.isolation import Isolation
 
 _log = logging.getLogger("orcastra.tasks")
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-
-
-class Cause(enum.Enum):
-    """Why we stop a running task."""
-
-    TIMEOUT = "timed out"
-    CANCEL = "cancelled"
-    FENCED = "its session was reaped"
-    SHUTDOWN = "the worker shuts down"
-
-
-class Run:
-    """One attempt in progress."""
-
-    __slots__ = ("cause", "context", "delivery", "envelope", "spec", "task", "tenure", "timeout")
-
-    def __init__(
-        self, delivery: Delivery, envelope: Envelope, spec: TaskSpec, tenure: Tenure, timeout: float | None
-    ) -> None:
-        self.delivery = delivery
-        self.envelope = envelope
-        self.spec = spec
-        self.tenure = tenure
-        self.timeout = timeout
-        self.context = Context(delivery, envelope)
-        self.task: asyncio.Task[None] | None = None
-        self.cause: Cause | None = None
 
 
 class Executor:
@@ -95,6 +73,7 @@ class Executor:
         self._clock_offset = clock_offset
         self._middleware = middleware
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="orcastra-task")
+        self._isolation: Isolation | None = None
         self._loop = asyncio.get_running_loop()
         self._runs: dict[Run, None] = {}
         self._by_id: dict[TaskId, Run] = {}
@@ -139,7 +118,9 @@ class Executor:
             self._unknown(delivery, envelope, tenure, now)
             return
         try:
-            args, kwargs = spec.signature.load(self._serializers(envelope.content_type), envelope.body)
+            serializer = self._serializers(envelope.content_type)
+            # a process of its own reads its arguments itself
+            args, kwargs = ((), {}) if spec.own_process else spec.signature.load(serializer, envelope.body)
         except (CodecError, InvalidArguments) as error:
             info = describe(error)
             tenure.settle(tenure.judge.dead(delivery, envelope, spec, f"undecodable: {error}", info, now))
@@ -186,14 +167,14 @@ class Executor:
                 raise asyncio.CancelledError  # noqa: TRY301 - stopped before its first step
             if self._middleware:
                 value = await run_through(self._middleware, run.delivery, partial(self._call, run, args, kwargs))
-            elif spec.is_async:
+            elif spec.is_async and not spec.own_process:
                 value = await spec.function(*args, **kwargs)
             else:
-                value = await self._in_thread(run, args, kwargs)
+                value = await self._call(run, args, kwargs)
         except GeneratorExit:
             raise
-        except BaseException as raised:  # noqa: BLE001 - whatever a task raises is its outcome, SystemExit too
-            error = raised
+        except BaseException as failure:  # noqa: BLE001 - whatever a task raises is its outcome, SystemExit too
+            error = failure
         del self._runs[run]
         if self._by_id.get(run.envelope.id) is run:
             del self._by_id[run.envelope.id]
@@ -204,70 +185,27 @@ class Executor:
             if task is not None and task.cancelling():
                 # somebody else stops the whole loop: the delivery is the session's to release
                 raise error
-        self._judge(run, value, error)
+        now = self._clock.now()
+        if error is None and run.cause is not Cause.TIMEOUT:
+            serializer = self._serializers(run.envelope.content_type)
+            run.tenure.settle(returned(run, value, serializer, self._max_body, now, self.stats))
+        else:
+            run.tenure.settle(raised(run, error, now, self.stats))
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
 
     async def _call(self, run: Run, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        if run.spec.is_async:
-            return await run.spec.function(*args, **kwargs)
-        return await self._in_thread(run, args, kwargs)
+        spec, envelope = run.spec, run.envelope
+        if spec.own_process:
+            if self._isolation is None:
+                # multiprocessing is not needed by most workers
+                from orcastra_core.runtime.isolation import Isolation
 
-    async def _in_thread(self, run: Run, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        work = self._pool.submit(partial(contextvars.copy_context().run, run.spec.function, *args, **kwargs))
-        future = asyncio.wrap_future(work)
-        while True:
-            try:
-                return await asyncio.shield(future)
-            except asyncio.CancelledError:
-                if future.done():
-                    return future.result()
-                if run.cause in (None, Cause.SHUTDOWN) or work.cancel():
-                    # the process ends, or the thread never began
-                    raise
-                # the thread goes on, and so does its slot: the verdict waits for it
-
-    def _judge(self, run: Run, value: Any, error: BaseException | None) -> None:
-        delivery, envelope, spec, tenure = run.delivery, run.envelope, run.spec, run.tenure
-        judge, now, stats = tenure.judge, self._clock.now(), self.stats
-        cause = run.cause
-        if error is None and cause is not Cause.TIMEOUT:
-            serializer = self._serializers(envelope.content_type)
-            try:
-                data = spec.signature.dump_result(serializer, value)
-                if len(data) <= self._max_body:
-                    stats.completed += 1
-                    tenure.settle(
-                        judge.completed(delivery, envelope, spec, data, serializer.content_type, run.context.emit, now)
-                    )
-                    return
-                error = SerializationError(
-                    f"task {spec.name}: its result has {len(data)} bytes; the limit is {self._max_body}"
-                )
-            except CodecError as refused:
-                error = refused
-            tenure.settle(judge.dead(delivery, envelope, spec, str(error), describe(error), now))
-            stats.failed += 1
-            return
-        if cause is Cause.TIMEOUT and run.timeout is not None:
-            _log.warning("task %s %s timed out after %g s", spec.name, envelope.id, run.timeout)
-            stats.failed += 1
-            tenure.settle(judge.timed_out(delivery, envelope, spec, run.timeout, now))
-        elif isinstance(error, asyncio.CancelledError) and cause is Cause.CANCEL:
-            stats.cancelled += 1
-            tenure.settle(judge.cancelled(delivery, envelope, now))
-        elif isinstance(error, asyncio.CancelledError) and cause is not None:
-            stats.released += 1
-            tenure.settle(judge.released(delivery, envelope, 0.0, cause.value, now))
-        else:
-            assert error is not None
-            if isinstance(error, Snooze):
-                stats.released += 1
-            else:
-                stats.failed += 1
-                if not isinstance(error, Steer):
-                    _log.warning("task %s %s failed: %s: %s", spec.name, envelope.id, type(error).__name__, error)
-            tenure.settle(judge.raised(delivery, envelope, spec, error, now))
+                self._isolation = Isolation()
+            return await self._isolation.run(spec, envelope, self._serializers(envelope.content_type))
+        if spec.is_async:
+            return await spec.function(*args, **kwargs)
+        return await run_in_thread(self._pool, run, args, kwargs)
 
     def _unknown(self, delivery: Delivery, envelope: Envelope, tenure: Tenure, now: float) -> None:
         delay = unknown_task_delay(delivery.counts.released, self._grace)

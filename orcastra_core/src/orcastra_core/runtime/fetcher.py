@@ -28,6 +28,7 @@ STALL = 20.0
 SUSPECT_PATIENCE = 30.0
 """Seconds a suspect waits for the others to end before it is handed back."""
 
+_LAST_FETCH = 0.25
 _BACKLOG_PER_SLOT = 4
 
 
@@ -58,6 +59,7 @@ class Fetcher:
         self._patience = Patience("fetching", clock, rng)
         self._wait = wait
         self._suspects: deque[Delivery] = deque()
+        self._stopping = False
         self.empty = asyncio.Event()
         """Set when the last fetch found nothing."""
 
@@ -68,9 +70,11 @@ class Fetcher:
             SessionFenced: The session was reaped.
             BrokerError: One that no repeat can mend.
         """
+        executor = self._executor
         while True:
-            await self._executor.wait_for(self._has_room)
-            free = min(self._executor.free, self._max_batch)
+            await executor.wait_for(lambda: executor.free > 0)
+            await self._tenure.settler.backlog_below(_BACKLOG_PER_SLOT * executor.concurrency)
+            free = min(executor.free, self._max_batch)
             self._queues.rotate(-1)
             want = Want(free, [(queue, free) for queue in self._queues])
             try:
@@ -84,31 +88,38 @@ class Fetcher:
                 await self._patience.pause(error)
                 continue
             self._patience.success()
+            if self._stopping:
+                self._suspects.extend(deliveries)
+                return
             if not deliveries:
                 self.empty.set()
                 continue
             self.empty.clear()
-            self._executor.stats.fetched += len(deliveries)
+            executor.stats.fetched += len(deliveries)
             for delivery in deliveries:
                 if delivery.counts.lost >= SUSPECT_LOST:
                     self._suspects.append(delivery)
                 else:
-                    self._executor.start(delivery, self._tenure)
+                    executor.start(delivery, self._tenure)
             while self._suspects:
                 await self._run_alone(self._suspects[0])
 
-    def hand_back(self) -> None:
-        """Release what was taken over but not begun."""
+    async def stop(self, fetching: asyncio.Task[None]) -> None:
+        """End ``fetching``, the task that runs this, and release what was taken over but not begun.
+
+        A fetch on its way gets a moment to come back: cancelled, it would leave
+        what it took to the session, out of everybody's reach until that ends.
+        """
+        self._stopping = True
+        await asyncio.wait([fetching], timeout=_LAST_FETCH)
+        fetching.cancel()
+        await asyncio.wait([fetching])
         while self._suspects:
             self._release(self._suspects.popleft(), 0.0, "the worker shuts down")
 
     def receipts(self) -> set[Receipt]:
         """What was taken over but not begun."""
         return {suspect.receipt for suspect in self._suspects}
-
-    def _has_room(self) -> bool:
-        executor = self._executor
-        return executor.free > 0 and self._tenure.settler.backlog < _BACKLOG_PER_SLOT * executor.concurrency
 
     async def _run_alone(self, suspect: Delivery) -> None:
         _log.warning("task %s lost its worker %d times: it runs alone now", suspect.envelope.id, suspect.counts.lost)

@@ -52,15 +52,17 @@ class Settler:
         self._wake: asyncio.Future[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+        self._progress = asyncio.Event()
         self._closing = False
         self._in_flight: list[Settlement] = []
         self._number = 0
         self._large = 0
 
-    @property
-    def backlog(self) -> int:
-        """Settlements not yet handed to the store."""
-        return len(self._pending)
+    async def backlog_below(self, most: int) -> None:
+        """Wait until fewer than ``most`` settlements wait. For one waiter at a time."""
+        while len(self._pending) >= most:
+            self._progress.clear()
+            await self._progress.wait()
 
     def receipts(self) -> set[Receipt]:
         """What waits to be settled or is in flight."""
@@ -91,6 +93,7 @@ class Settler:
         if self._pending:
             self._on_stale(list(self._pending))
             self._pending.clear()
+        self._progress.set()
         self._idle.set()
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -110,6 +113,7 @@ class Settler:
                 await self._wake
                 continue
             self._in_flight = self._take()
+            self._progress.set()
             self._number += 1
             await self._settle(self._in_flight, self._number)
             self._in_flight = []

@@ -40,6 +40,7 @@ class TaskSpec:
         timeout: Seconds an attempt may take; None for no bound.
         priority: Unless a submit says otherwise.
         result_ttl: Seconds its result is kept.
+        own_process: Whether each attempt runs in a process of its own.
     """
 
     name: TaskName
@@ -51,3 +52,4 @@ class TaskSpec:
     timeout: float | None = None
     priority: int = 0
     result_ttl: float = RESULT_TTL
+    own_process: bool = False

@@ -11,7 +11,7 @@ from orcastra_core.interfaces.session import Session
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.result import ErrorInfo
-from orcastra_core.model.settlement import Complete, Settlement
+from orcastra_core.model.settlement import Dead, Settlement
 from orcastra_core.runtime.patience import Patience
 from orcastra_core.runtime.settler import Settler
 from orcastra_core.runtime.stats import Stats
@@ -82,7 +82,7 @@ class Tenure:
     def _refused(self, settlement: Settlement, error: Exception) -> Settlement:
         info = ErrorInfo(type(error).__name__, str(error))
         delivery = settlement.delivery
-        if isinstance(settlement, Complete):
+        if not isinstance(settlement, Dead):
             return self.judge.dead(
                 delivery, delivery.envelope, None, f"its outcome could not be stored: {error}", info, self._clock.now()
             )

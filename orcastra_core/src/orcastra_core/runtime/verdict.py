@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import traceback
 
 import attrs
 
@@ -16,34 +15,17 @@ from orcastra_core.model.ids import TaskId
 from orcastra_core.model.result import RESULT_TTL, ErrorInfo, Outcome, Result
 from orcastra_core.model.retry import NO_RETRY
 from orcastra_core.model.settlement import Complete, Dead, Release, Retry, Settlement
+from orcastra_core.runtime.describe import RemoteFailure, describe
 from orcastra_core.runtime.task_spec import TaskSpec
 from orcastra_core.serialization.event_codec import EventWriter
 
 SUSPECT_LOST = 2
 """A delivery lost this often runs alone: it may be what kills its holders."""
 
-_TRACEBACK_LIMIT = 16_384
 _UNKNOWN_FIRST, _UNKNOWN_MOST = 0.5, 30.0
 
 TIMEOUT_TYPE = "TaskTimeout"
 CANCELLED = "cancelled"
-
-
-def describe(error: BaseException, *, retryable: bool = False) -> ErrorInfo:
-    """Return an exception as it is recorded: qualified type, text, bounded traceback."""
-    cls = type(error)
-    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    try:
-        message = str(error)
-    except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
-        message = f"<its __str__ raised {type(broken).__name__}>"
-    # the first frame is ours, the caller's business begins behind it
-    frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
-    text = "".join(traceback.format_exception(cls, error, frames))
-    if len(text) > _TRACEBACK_LIMIT:
-        half = _TRACEBACK_LIMIT // 2
-        text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
-    return ErrorInfo(name, message[:_TRACEBACK_LIMIT], text, retryable)
 
 
 def unknown_task_delay(released: int, grace: float) -> float | None:
@@ -96,6 +78,8 @@ class Judge:
             return self.released(delivery, envelope, max(0.0, error.after), "snoozed", now)
         if isinstance(error, GiveUp):
             return self.dead(delivery, envelope, spec, error.reason, describe(error), now)
+        if isinstance(error, RemoteFailure):
+            return self.failed(delivery, envelope, spec, error.info, now)
         steered = isinstance(error, RetryLater)
         info = describe(error, retryable=steered or spec.retry.wants(error))
         return self.failed(

@@ -72,7 +72,7 @@ class ResultWaiter:
                 await self._patience.pause(error)
                 continue
             for result in results:
-                self._take(result)
+                self.take(result)
 
     async def read_batches(self) -> None:
         """Answer reads until cancelled: those of one turn of the loop share a call."""
@@ -104,7 +104,8 @@ class ResultWaiter:
             self._reading.set_result(None)
         return await future
 
-    def _take(self, result: Result) -> None:
+    def take(self, result: Result) -> None:
+        """Hand a result to those who wait for it."""
         for future in self._waiting.get(result.id, ()):
             if not future.done():
                 future.set_result(result)

@@ -24,12 +24,14 @@ from orcastra_core.model.queue import QueueSpec
 from orcastra_core.model.schedule import Plan
 from orcastra_core.model.session import CancelTask, DueSoon, Fenced
 from orcastra_core.runtime.audit import audit_for_ever
+from orcastra_core.runtime.deferral import DeferringSession, holds_deferred
 from orcastra_core.runtime.errors import first_leaf
 from orcastra_core.runtime.event_sink import EventSink
-from orcastra_core.runtime.executor import Cause, Executor
+from orcastra_core.runtime.executor import Executor
 from orcastra_core.runtime.fetcher import Fetcher
 from orcastra_core.runtime.patience import Patience
 from orcastra_core.runtime.promoter import Promoter
+from orcastra_core.runtime.run import Cause
 from orcastra_core.runtime.stats import Stats
 from orcastra_core.runtime.sweeper import sweep_for_ever
 from orcastra_core.runtime.task_spec import TaskSpec
@@ -59,6 +61,7 @@ class Worker:
         options: WorkerOptions,
         *,
         scheduler: Scheduler | None,
+        scheduler_offset: float = 0.0,
         plan: Plan,
         clock: Clock,
         queue_specs: Sequence[QueueSpec] = (),
@@ -73,6 +76,8 @@ class Worker:
         self._specs = specs
         self._serializers = serializers
         self._scheduler = scheduler
+        self._deferring = None if profile.offers(Cap.DELAY) else scheduler
+        self._scheduler_offset = scheduler_offset
         self._plan = plan
         self._clock = clock
         self._queue_specs = queue_specs
@@ -116,25 +121,37 @@ class Worker:
                     ),
                     beside.create_task(sink.run(), name="events"),
                 ]
-                promoter = self._promoter()
-                if promoter is not None:
-                    background.append(beside.create_task(promoter.run(), name="promoter"))
+                promoters = self._promoters()
+                background += [beside.create_task(promoter.run(), name="promoter") for promoter in promoters]
                 reaped = True
                 while reaped and (session := await self._open_session()) is not None:
-                    reaped = await self._serve(session, executor, promoter, sink)
+                    reaped = await self._serve(session, executor, promoters, sink)
                 await sink.flush()
                 for task in background:
                     task.cancel()
         except* BrokerError as group:
             raise first_leaf(group) from None
         finally:
+            executor.cancel_all(Cause.SHUTDOWN)
             executor.close()
         return self.stats
 
-    def _promoter(self) -> Promoter | None:
-        if self._scheduler is None:
-            return None
-        return Promoter(self._scheduler, self._broker, self._plan, self._clock, self._rng)
+    def _promoters(self) -> Sequence[Promoter]:
+        # a scheduler elsewhere keeps schedules; what the broker itself delays, only its own makes ready
+        schedulers = dict.fromkeys(one for one in (self._broker.scheduler, self._scheduler) if one is not None)
+        return [Promoter(one, self._broker, self._plan, self._clock, self._rng) for one in schedulers]
+
+    def _settling(self, session: Session, promoters: Sequence[Promoter]) -> Session:
+        if self._deferring is None:
+            return session
+
+        def hint() -> None:
+            for promoter in promoters:
+                promoter.hint()
+
+        return DeferringSession(
+            session, self._deferring, self._clock, clock_offset=self._scheduler_offset, on_deferred=hint
+        )
 
     async def _open_session(self) -> Session | None:
         patience = Patience("opening a session", self._clock, self._rng)
@@ -149,10 +166,12 @@ class Worker:
             return session
         return None
 
-    async def _serve(self, session: Session, executor: Executor, promoter: Promoter | None, sink: EventSink) -> bool:
+    async def _serve(
+        self, session: Session, executor: Executor, promoters: Sequence[Promoter], sink: EventSink
+    ) -> bool:
         # True if the session was reaped: there is more to do, in a new one
         tenure = Tenure(
-            session,
+            self._settling(session, promoters),
             max_batch=self._profile.limits.max_batch,
             clock=self._clock,
             rng=self._rng,
@@ -180,13 +199,11 @@ class Worker:
                 settling = group.create_task(tenure.settler.run(), name="settler")
                 fetching = group.create_task(fetcher.run(), name="fetcher")
                 beside = [
-                    group.create_task(self._heed(session, executor, promoter), name="signals"),
+                    group.create_task(self._heed(session, executor, promoters), name="signals"),
                     group.create_task(audit_for_ever(tenure, executor, fetcher, self._clock, self._rng), name="audit"),
                 ]
                 await self._first_of(self._stop.wait(), self._work_done(fetcher, tenure, executor))
-                fetching.cancel()
-                await asyncio.wait([fetching])
-                fetcher.hand_back()
+                await fetcher.stop(fetching)
                 await self._drain(executor)
                 tenure.settler.close()
                 await settling
@@ -197,11 +214,13 @@ class Worker:
             tenure.fence()
             executor.cancel_all(Cause.FENCED, tenure)
         finally:
+            # only if this was cut short: nobody would settle them, and others get their deliveries now
+            executor.cancel_all(Cause.SHUTDOWN, tenure)
             sink.add(writer.event(EventKind.WORKER_LEFT, self._clock.now(), fenced=tenure.fenced))
             await session.leave()
         return tenure.fenced
 
-    async def _heed(self, session: Session, executor: Executor, promoter: Promoter | None) -> None:
+    async def _heed(self, session: Session, executor: Executor, promoters: Sequence[Promoter]) -> None:
         patience = Patience("listening for signals", self._clock, self._rng)
         while True:
             try:
@@ -214,8 +233,9 @@ class Worker:
                 match signal:
                     case CancelTask(task_id):
                         executor.cancel(task_id)
-                    case DueSoon() if promoter is not None:
-                        promoter.hint()
+                    case DueSoon():
+                        for promoter in promoters:
+                            promoter.hint()
                     case Fenced():
                         raise SessionFenced(f"session {session.id} was reaped")
 
@@ -238,6 +258,8 @@ class Worker:
             return True
         try:
             depths = await self._broker.inspect(self.options.queues)
+            if self._deferring is not None and await holds_deferred(self._deferring, self.options.queues):
+                return False
         except BrokerError:
             return False
         return not any(depth.ready or depth.delayed or depth.running for depth in depths)

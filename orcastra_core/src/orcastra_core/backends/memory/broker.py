@@ -12,6 +12,7 @@ from orcastra_core.backends.memory.dead_letters import MemoryDeadLetters
 from orcastra_core.backends.memory.entry import Entry
 from orcastra_core.backends.memory.events import MemoryEvents
 from orcastra_core.backends.memory.feed_state import FeedState
+from orcastra_core.backends.memory.gate import Gate
 from orcastra_core.backends.memory.results import MemoryResults
 from orcastra_core.backends.memory.scheduler import MemoryScheduler
 from orcastra_core.backends.memory.session import MemorySession
@@ -25,7 +26,7 @@ from orcastra_core.liveness.system_clock import SystemClock
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.counts import FRESH
 from orcastra_core.model.envelope import Envelope, Unreadable
-from orcastra_core.model.errors import BrokerClosed, InvalidOption, Unsupported
+from orcastra_core.model.errors import InvalidOption, Unsupported
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import DomainName, QueueName, SessionId
 from orcastra_core.model.profile import Cap, Durability, Profile
@@ -57,7 +58,7 @@ class MemoryBroker(Broker):
         settings = Settings.of(url)
         self._store = _store_for(settings, url.domain, clock or SystemClock())
         self._without = settings.without
-        self._contact_since: float | None = None  # monotonic; None: not open
+        self._gate = Gate()
         self._sessions: weakref.WeakSet[SessionState] = weakref.WeakSet()
         self._feeds: set[FeedState] = set()
         weakref.finalize(self, _fall_silent, self._store, self._sessions).atexit = False
@@ -65,14 +66,14 @@ class MemoryBroker(Broker):
         def offered(*caps: Cap) -> bool:
             return not settings.without.issuperset(caps)
 
-        self.scheduler = MemoryScheduler(self._store, self._check_open) if offered(Cap.SCHEDULES, Cap.DELAY) else None
-        self.results = MemoryResults(self._store, self._check_open, self._feeds) if offered(Cap.RESULTS) else None
-        self.dead_letters = MemoryDeadLetters(self._store, self._check_open) if offered(Cap.DEAD_LETTERS) else None
-        self.events = MemoryEvents(self._store, self._check_open) if offered(Cap.EVENTS) else None
+        self.scheduler = MemoryScheduler(self._store, self._gate) if offered(Cap.SCHEDULES, Cap.DELAY) else None
+        self.results = MemoryResults(self._store, self._gate, self._feeds) if offered(Cap.RESULTS) else None
+        self.dead_letters = MemoryDeadLetters(self._store, self._gate) if offered(Cap.DEAD_LETTERS) else None
+        self.events = MemoryEvents(self._store, self._gate) if offered(Cap.EVENTS) else None
 
     async def open(self) -> Profile:
-        if self._contact_since is None:
-            self._contact_since = self._store.clock.monotonic()
+        if self._gate.since is None:
+            self._gate.since = self._store.clock.monotonic()
         notes = dict.fromkeys(self._without, "the URL says «without»") | NOTES
         return Profile(
             server="memory (in this process)",
@@ -84,7 +85,7 @@ class MemoryBroker(Broker):
 
     async def close(self) -> None:
         with self._store.lock:
-            self._contact_since = None
+            self._gate.since = None
             _fall_silent(self._store, self._sessions)
             self._sessions.clear()
             for feed in self._feeds:
@@ -93,18 +94,18 @@ class MemoryBroker(Broker):
             self._feeds.clear()
 
     async def declare(self, queues: Sequence[QueueSpec], /) -> None:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             for spec in queues:
                 self._store.queue(spec.name).spec = spec
 
     async def publish(self, batch: Sequence[Envelope], /, *, events: Sequence[bytes] = ()) -> Sequence[Published]:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             return intake.admit(self._store, batch, events)
 
     async def open_session(self, queues: Sequence[QueueName], /, *, lease: float) -> Session:
-        self._check_open()
+        self._gate.check()
         if not lease >= LIMITS.min_lease:
             raise InvalidOption(f"a lease of {lease:g} s is below this broker's least, {LIMITS.min_lease:g} s")
         with self._store.lock:
@@ -116,7 +117,7 @@ class MemoryBroker(Broker):
         return MemorySession(self._store, state)
 
     async def sweep(self, *, limit: int) -> Swept:
-        since = self._check_open()
+        since = self._gate.check()
         store = self._store
         with store.lock:
             now = store.clock.monotonic()
@@ -127,7 +128,7 @@ class MemoryBroker(Broker):
             return Swept(sessions=[s.id for s in lapsed], lost=lost, more=bool(store.orphans))
 
     async def expire(self, session: SessionId, /) -> int:
-        self._check_open()
+        self._gate.check()
         store = self._store
         with store.lock:
             state = store.sessions.get(session)
@@ -137,7 +138,7 @@ class MemoryBroker(Broker):
             return len(handover.rehome(store, len(store.orphans), only=session))
 
     async def beat(self, session: SessionId, /) -> bool:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             state = self._store.sessions.get(session)
             if state is None:
@@ -147,28 +148,28 @@ class MemoryBroker(Broker):
             return True
 
     async def cancel(self, batch: Sequence[Cancellation], /) -> Sequence[Cancelled]:
-        self._check_open(Cap.CANCEL)
+        self._check(Cap.CANCEL)
         with self._store.lock:
             return [control.cancel(self._store, wish) for wish in batch]
 
     async def find(self, ids: Sequence[TaskId], /) -> Sequence[TaskState | None]:
-        self._check_open(Cap.LOOKUP)
+        self._check(Cap.LOOKUP)
         with self._store.lock:
             return [control.find(self._store, task_id) for task_id in ids]
 
     async def inspect(self, queues: Sequence[QueueName] | None = None, /) -> Sequence[QueueDepth]:
-        self._check_open(Cap.INSPECT)
+        self._check(Cap.INSPECT)
         with self._store.lock:
             return control.inspect(self._store, sorted(self._store.queues) if queues is None else queues)
 
     async def pause(self, queues: Sequence[QueueName], /) -> None:
-        self._check_open(Cap.PAUSE)
+        self._check(Cap.PAUSE)
         with self._store.lock:
             for name in queues:
                 self._store.queue(name).paused = True
 
     async def resume(self, queues: Sequence[QueueName], /) -> None:
-        self._check_open(Cap.PAUSE)
+        self._check(Cap.PAUSE)
         with self._store.lock:
             for name in queues:
                 queue = self._store.queue(name)
@@ -178,7 +179,7 @@ class MemoryBroker(Broker):
     async def purge(
         self, queue: QueueName, /, *, states: frozenset[State] = frozenset({State.READY, State.DELAYED})
     ) -> int:
-        self._check_open(Cap.PURGE)
+        self._check(Cap.PURGE)
         if not states <= {State.READY, State.DELAYED, State.DEAD}:
             raise InvalidOption("only ready, delayed and dead tasks can be purged")
         with self._store.lock:
@@ -192,12 +193,10 @@ class MemoryBroker(Broker):
             self._store.ledger.known[unreadable.id] = entry
             self._store.place(entry, None)
 
-    def _check_open(self, cap: Cap | None = None) -> float:
-        if cap is not None and cap in self._without:
+    def _check(self, cap: Cap) -> None:
+        if cap in self._without:
             raise Unsupported(cap)
-        if self._contact_since is None:
-            raise BrokerClosed("the memory broker is not open")
-        return self._contact_since
+        self._gate.check()
 
 
 def _store_for(settings: Settings, domain: DomainName, clock: Clock) -> Store:

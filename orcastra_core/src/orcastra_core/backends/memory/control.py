@@ -6,7 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orcastra_core.backends.memory.entry import BLOCKED, DELAYED, GONE, ORPHANED, READY, RUNNING, Entry, Queue, Special
+from orcastra_core.backends.memory.entry import (
+    BLOCKED,
+    DELAYED,
+    GONE,
+    MOVED,
+    ORPHANED,
+    READY,
+    RUNNING,
+    Entry,
+    Queue,
+    Special,
+)
 from orcastra_core.backends.memory.keys import ended
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName
@@ -22,6 +33,7 @@ _STATES = {
     BLOCKED: State.DELAYED,
     RUNNING: State.RUNNING,
     ORPHANED: State.RUNNING,
+    MOVED: State.DELAYED,
     GONE: State.FINISHED,
 }
 
@@ -78,7 +90,7 @@ def purge(store: Store, name: QueueName, states: frozenset[State]) -> int:
     waiting = [
         entry
         for entry in (store.ledger.known.values() if queue is not None else ())
-        if isinstance(entry, Entry) and entry.queue is queue and _STATES[entry.state] in states
+        if isinstance(entry, Entry) and entry.queue is queue and entry.state != MOVED and _STATES[entry.state] in states
     ]
     for entry in waiting:  # first all of them, so that no key hands on to one that goes too
         store.remove_waiting(entry)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from orcastra_core.backends.memory.entry import Entry
+from orcastra_core.backends.memory.gate import Gate
 from orcastra_core.backends.memory.intake import place_new
 from orcastra_core.backends.memory.keys import Hold, take_key
 from orcastra_core.backends.memory.store import Store
@@ -21,14 +22,20 @@ from orcastra_core.model.published import STORED, Duplicate, Published, Refused
 class MemoryDeadLetters(DeadLetterStore):
     """Dead letters in a dict."""
 
-    def __init__(self, store: Store, check_open: Callable[[], object]) -> None:
+    def __init__(self, store: Store, gate: Gate) -> None:
         self._store = store
-        self._check_open = check_open
+        self._gate = gate
+
+    async def put(self, batch: Sequence[DeadLetter], /) -> None:
+        self._gate.check()
+        with self._store.lock:
+            for letter in batch:
+                self._store.dead.setdefault(letter.id, letter)
 
     async def page(
         self, *, queue: QueueName | None = None, after: TaskId | None = None, limit: int = 100
     ) -> Sequence[DeadLetter]:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             dead = self._store.dead
             ids = sorted(i for i in dead if after is None or i > after)
@@ -36,12 +43,12 @@ class MemoryDeadLetters(DeadLetterStore):
             return list(islice(chosen, limit))
 
     async def get(self, ids: Sequence[TaskId], /) -> Sequence[DeadLetter | None]:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             return [self._store.dead.get(task_id) for task_id in ids]
 
     async def replay(self, ids: Sequence[TaskId], /, *, events: Sequence[bytes] = ()) -> Sequence[Published | None]:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             answers = [self._replay(task_id) for task_id in ids]
             if events:
@@ -58,7 +65,7 @@ class MemoryDeadLetters(DeadLetterStore):
         older_than: float = 0.0,
         limit: int = 1000,
     ) -> int:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             dead = self._store.dead
             before = self._store.clock.now() - older_than

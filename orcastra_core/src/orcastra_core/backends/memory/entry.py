@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from orcastra_core.backends.memory.session_state import SessionState
     from orcastra_core.backends.memory.waiting import Waiter
 
-READY, DELAYED, BLOCKED, RUNNING, ORPHANED, GONE = range(6)
-"""Where an entry is. BLOCKED waits for its ordering key, ORPHANED for a sweep to hand it out again, GONE is removed."""
+READY, DELAYED, BLOCKED, RUNNING, ORPHANED, MOVED, GONE = range(7)
+"""Where an entry is. BLOCKED waits for its ordering key, ORPHANED for a sweep to hand it out again, MOVED for a
+scheduler to publish it again (it keeps its keys meanwhile), GONE is removed."""
 
 
 class Special:
     """What few tasks have, kept out of the way of those that don't."""
 
-    __slots__ = ("cancel", "hold", "order_by")
+    __slots__ = ("cancel", "hold", "order_by", "past")
 
     def __init__(self) -> None:
         self.hold: Hold | None = None
         self.order_by: str | None = None
         self.cancel = False
+        self.past: tuple[Counts, ...] = ()  # that it was published with before it was MOVED
 
 
 class Entry:

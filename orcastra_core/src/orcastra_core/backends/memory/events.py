@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from orcastra_core.backends.memory.gate import Gate
 from orcastra_core.backends.memory.store import Store
 from orcastra_core.interfaces.events import EventLog
 from orcastra_core.model.errors import InvalidOption
@@ -17,17 +18,17 @@ class MemoryEvents(EventLog):
     A cursor is «piece.record»: one settlement's events are one piece.
     """
 
-    def __init__(self, store: Store, check_open: Callable[[], object]) -> None:
+    def __init__(self, store: Store, gate: Gate) -> None:
         self._store = store
-        self._check_open = check_open
+        self._gate = gate
 
     async def append(self, batch: Sequence[bytes], /) -> None:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             self._store.events.extend(list(batch))
 
     async def read(self, *, after: str | None = None, limit: int = 1000) -> Sequence[LogEntry]:
-        self._check_open()
+        self._gate.check()
         piece, record = _parse(after)
         with self._store.lock:
             pieces = self._store.events.from_number(piece, limit + 1)
@@ -41,7 +42,7 @@ class MemoryEvents(EventLog):
         return entries[:limit]
 
     async def trim(self, *, keep: int) -> int:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             return self._store.events.trim(keep)
 

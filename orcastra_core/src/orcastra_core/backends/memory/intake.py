@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from orcastra_core.backends.memory.entry import Entry, Special
+from orcastra_core.backends.memory.entry import MOVED, Entry, Special
 from orcastra_core.backends.memory.keys import Hold, line_up, take_key
 from orcastra_core.backends.memory.settings import LIMITS
+from orcastra_core.model.counts import Counts
 from orcastra_core.model.envelope import DedupMode, Envelope
+from orcastra_core.model.errors import BrokerError
 from orcastra_core.model.profile import Cap
-from orcastra_core.model.published import STORED, Duplicate, Published, Refused
+from orcastra_core.model.published import STORED, Duplicate, Published, Refused, Unknown
 
 if TYPE_CHECKING:
     from orcastra_core.backends.memory.store import Store
@@ -32,7 +34,7 @@ def admit(store: Store, batch: Sequence[Envelope], events: Sequence[bytes] = ())
     for envelope in batch:
         task_id = envelope.id
         if task_id in known or (dead and task_id in dead):
-            answer(Duplicate(task_id))
+            answer(_known(store, envelope, now))
         elif len(envelope.body) > max_body:
             answer(Refused(f"the body has {len(envelope.body)} bytes; at most {max_body} are taken"))
         elif (
@@ -66,13 +68,32 @@ def admit(store: Store, batch: Sequence[Envelope], events: Sequence[bytes] = ())
     return answers
 
 
-def _admit_special(store: Store, envelope: Envelope, now: float) -> Published:
+def _known(store: Store, envelope: Envelope, now: float) -> Published:
+    """Answer for an id that is known: a repeat, unless it is the next hand-over of a task that went through a scheduler."""
+    entry = store.ledger.known.get(envelope.id)
+    if not isinstance(entry, Entry) or not isinstance(entry.envelope, Envelope):
+        return Duplicate(envelope.id)  # it has ended: whatever this is, it is late
+    before = (entry.envelope.counts, *(entry.special.past if entry.special is not None else ()))
+    if envelope.counts in before:
+        return Duplicate(envelope.id)
+    if entry.state != MOVED:
+        return Unknown(
+            BrokerError(f"{envelope.id} is still here with other counts; is its Moved on the way?", retryable=True)
+        )
+    if len(envelope.body) > LIMITS.max_body:
+        return Refused(f"the body has {len(envelope.body)} bytes; at most {LIMITS.max_body} are taken")
+    return _admit_special(store, envelope, now, before)
+
+
+def _admit_special(store: Store, envelope: Envelope, now: float, before: tuple[Counts, ...] = ()) -> Published:
     refused = _refusal(store, envelope)
     if refused is not None:
         return refused
     queue = store.queue(envelope.queue)
     hold: Hold | None = None
-    if envelope.dedup is not None:
+    # A key that ends by start or by time may be another's by now: a task that was handed out before
+    # goes on without it, for as a Duplicate it would be lost.
+    if envelope.dedup is not None and (envelope.dedup.mode is DedupMode.ALIVE or not before):
         taken = take_key(store, queue, envelope.id, envelope.dedup, now)
         if not isinstance(taken, Hold):
             return Duplicate(taken)
@@ -80,6 +101,10 @@ def _admit_special(store: Store, envelope: Envelope, now: float) -> Published:
     entry = Entry(_owned(envelope), queue, queue.level(envelope.priority), envelope.counts, envelope.reply, now)
     store.ledger.known[envelope.id] = entry
     place_new(store, entry, hold, envelope.order_by, envelope.due)
+    if before:
+        if entry.special is None:
+            entry.special = Special()
+        entry.special.past = before
     return STORED
 
 

@@ -52,11 +52,14 @@ class Windows:
 
 
 def take_key(store: Store, queue: Queue, task_id: TaskId, dedup: Dedup, now: float) -> Hold | TaskId:
-    """Take a dedup key for a task at the monotonic moment ``now``, or return the id of its holder."""
+    """Take a dedup key for a task at the monotonic moment ``now``, or return the id of its holder.
+
+    A key is open to the task that holds it already: its window does not start anew.
+    """
     store.windows.free_ended(now)
     holder = queue.holds.get(dedup.key)
-    if holder is not None and holder.id != task_id:
-        return holder.id
+    if holder is not None:
+        return holder if holder.id == task_id else holder.id
     until = now + (dedup.window or 0.0) if dedup.mode is DedupMode.WINDOW else None
     hold = queue.holds[dedup.key] = Hold(task_id, queue, dedup, until)
     if until is not None:
@@ -69,6 +72,9 @@ def line_up(entry: Entry, order_by: str) -> bool:
     line = entry.queue.lines.get(order_by)
     if line is None:
         entry.queue.lines[order_by] = deque((entry,))
+        return True
+    if line[0].id == entry.id:  # it is back from a scheduler
+        line[0] = entry
         return True
     line.append(entry)
     return False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from orcastra_core.backends.memory.feed_state import FeedState
+from orcastra_core.backends.memory.gate import Gate
 from orcastra_core.backends.memory.store import Store
 from orcastra_core.backends.memory.waiting import Waiter
 from orcastra_core.interfaces.results import ResultFeed, ResultStore
@@ -48,13 +49,23 @@ class MemoryFeed(ResultFeed):
 class MemoryResults(ResultStore):
     """Results in the store's ledger."""
 
-    def __init__(self, store: Store, check_open: Callable[[], object], feeds: set[FeedState]) -> None:
+    def __init__(self, store: Store, gate: Gate, feeds: set[FeedState]) -> None:
         self._store = store
-        self._check_open = check_open
+        self._gate = gate
         self._feeds = feeds
 
+    async def put(self, batch: Sequence[tuple[Result, str | None]], /) -> None:
+        self._gate.check()
+        store = self._store
+        with store.lock:
+            now = store.clock.monotonic()
+            for result, reply in batch:
+                if result.id not in store.ledger.known:
+                    store.ledger.finish({result.ttl: [result]}, now)
+                    store.push(result, reply)
+
     async def get(self, ids: Sequence[TaskId], /) -> Sequence[Result | Absence]:
-        self._check_open()
+        self._gate.check()
         store = self._store
         with store.lock:
             now = store.clock.monotonic()
@@ -67,7 +78,7 @@ class MemoryResults(ResultStore):
             ]
 
     async def subscribe(self) -> ResultFeed:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             state = FeedState(self._store.name("feed"))
             self._store.feeds[state.channel] = state
@@ -75,6 +86,6 @@ class MemoryResults(ResultStore):
         return MemoryFeed(self._store, state)
 
     async def prune(self, *, limit: int) -> int:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             return self._store.ledger.retire(self._store.clock.monotonic(), limit)

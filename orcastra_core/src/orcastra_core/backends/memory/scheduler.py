@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from orcastra_core.backends.memory.gate import Gate
 from orcastra_core.backends.memory.intake import admit
 from orcastra_core.backends.memory.store import Store
 from orcastra_core.interfaces.scheduler import Scheduler
@@ -22,9 +23,9 @@ _PROMOTE_CLAIM = 30.0
 class MemoryScheduler(Scheduler):
     """Schedules in the store's book; ``promote`` for the store's own broker is one step."""
 
-    def __init__(self, store: Store, check_open: Callable[[], object]) -> None:
+    def __init__(self, store: Store, gate: Gate) -> None:
         self._store = store
-        self._check_open = check_open
+        self._gate = gate
 
     def serves(self, store: Store) -> bool:
         """Whether this scheduler's store is ``store``."""
@@ -68,12 +69,12 @@ class MemoryScheduler(Scheduler):
             return moved
 
     async def next_in(self) -> float | None:
-        self._check_open()
+        self._gate.check()
         with self._store.lock:
             return self._next_in()
 
     async def promote(self, broker: Broker, /, *, limit: int, plan: Plan) -> Promotion:
-        self._check_open()
+        self._gate.check()
         own = broker.scheduler
         if not isinstance(own, MemoryScheduler) or not own.serves(self._store):
             return await super().promote(broker, limit=limit, plan=plan)
@@ -98,6 +99,6 @@ class MemoryScheduler(Scheduler):
             self._store.tell_due_soon(after, before)
 
     def _check(self) -> None:
-        self._check_open()
+        self._gate.check()
         if Cap.SCHEDULES in self._store.without:
             raise Unsupported(Cap.SCHEDULES)

@@ -29,6 +29,7 @@ class SessionState:
         "fenced",
         "held",
         "id",
+        "last_number",
         "lease",
         "listener",
         "reader",
@@ -44,6 +45,7 @@ class SessionState:
         self.held: dict[object, Entry] = {}  # by receipt
         self.disowned: dict[object, None] = {}  # receipts to hand out again
         self.answers: dict[int, Sequence[Settled]] = {}  # of the last few settles, by number
+        self.last_number = 0
         self.cancels: dict[TaskId, None] = {}
         self.due_soon = False
         self.reader: Waiter | None = None  # a fetch that waits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orcastra_core.backends.memory.entry import GONE, Entry
+from orcastra_core.backends.memory.entry import GONE, MOVED, Entry
 from orcastra_core.backends.memory.handover import hand_back
 from orcastra_core.backends.memory.intake import admit
 from orcastra_core.backends.memory.keys import ended
@@ -40,6 +40,8 @@ def settle(store: Store, session: SessionState, batch: Sequence[Settlement], num
     before = session.answers.get(number)
     if before is not None:
         return before
+    if number <= session.last_number:
+        return [STALE] * len(batch)
     now = store.clock.monotonic()
     held, feeds, max_body = session.held, store.feeds, LIMITS.max_body
     results: dict[float, list[Result]] = {}
@@ -101,6 +103,7 @@ def settle(store: Store, session: SessionState, batch: Sequence[Settlement], num
     if session.cancels:
         session.cancels = {task_id: None for task_id in session.cancels if _still_runs(store, session, task_id)}
     store.events.extend(events)
+    session.last_number = number
     session.answers[number] = answers
     if len(session.answers) > LIMITS.settle_window:
         del session.answers[min(session.answers)]
@@ -123,10 +126,7 @@ def _bury(store: Store, entry: Entry, item: Dead) -> None:
 
 def _go_on(store: Store, entry: Entry, item: Retry | Release | Moved) -> None:
     if isinstance(item, Moved):
-        entry.state = GONE
-        del store.ledger.known[entry.id]  # the scheduler will publish this id again
-        if entry.special is not None:
-            ended(store, entry, forget=True)
+        entry.state = MOVED
     elif isinstance(item, Retry):
         entry.counts = entry.counts.retried()
         store.place(entry, store.clock.now() + item.after if item.after > 0 else None)

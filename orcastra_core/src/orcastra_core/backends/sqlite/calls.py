@@ -68,16 +68,7 @@ class CallThread(ABC):
             BrokerTimeout: Its turn did not come in time; nothing was done.
             WrongLoop: Called from another process or event loop.
         """
-        if os.getpid() != self._pid:
-            raise WrongLoop(f"{self.path}: this broker was opened before a fork; open one of its own in the child process")
-        if asyncio.get_running_loop() is not self._loop:
-            raise WrongLoop(f"{self.path}: this broker was opened in another event loop; open one for this loop")
-        call = Call(work, self._loop.create_future(), durable, weight)
-        with self._wake:
-            if self._closing:
-                raise BrokerClosed(f"{self.path}: the broker was closed")
-            self._queue.append(call)
-            self._wake.notify()
+        call = self._enqueue(work, durable, weight)
         try:
             return await call.future
         except asyncio.CancelledError:
@@ -85,6 +76,14 @@ class CallThread(ABC):
                 if call.state == NEW:
                     call.state = WITHDRAWN
             raise
+
+    def run_later(self, work: Callable[[Any], object]) -> None:
+        """Have ``work`` run in the thread after all that was asked for before; nobody waits for it."""
+        try:
+            call = self._enqueue(work, False, 1)
+        except BrokerClosed:
+            return
+        call.future.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def expire_waiting(self, seconds: float) -> None:
         """Withdraw calls that have waited longer than ``seconds`` for their turn. Any thread."""
@@ -158,6 +157,19 @@ class CallThread(ABC):
     @property
     def closing(self) -> bool:
         return self._closing
+
+    def _enqueue(self, work: Callable[[Any], T], durable: bool, weight: int) -> Call[T]:
+        if os.getpid() != self._pid:
+            raise WrongLoop(f"{self.path}: this broker was opened before a fork; open one of its own in the child process")
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongLoop(f"{self.path}: this broker was opened in another event loop; open one for this loop")
+        call = Call(work, self._loop.create_future(), durable, weight)
+        with self._wake:
+            if self._closing:
+                raise BrokerClosed(f"{self.path}: the broker was closed")
+            self._queue.append(call)
+            self._wake.notify()
+        return call
 
     def _deliver(self, outcomes: list[tuple[Call[Any], Any, BaseException | None]]) -> None:
         if outcomes:

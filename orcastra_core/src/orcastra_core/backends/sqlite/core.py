@@ -59,6 +59,10 @@ class Core:
         """
         return await self._writer.run(work, durable=durable, weight=weight)
 
+    def write_later(self, work: Callable[[Tx], object]) -> None:
+        """Have an operation run after all that were asked for before; nobody waits for it."""
+        self._writer.run_later(work)
+
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read on one snapshot."""
         return await self.reader.run(work)

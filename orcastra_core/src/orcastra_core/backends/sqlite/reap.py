@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from orcastra_core.backends.sqlite.place import Place
 from orcastra_core.backends.sqlite.session_file import SessionFile
@@ -15,7 +16,11 @@ from orcastra_core.model.session import Lost
 from orcastra_core.serialization import event_codec
 
 
-def begin(tx: Tx, place: Place, queues: Sequence[QueueName], lease: float, suffix: str) -> tuple[int, SessionId, SessionFile]:
+Begun: TypeAlias = tuple[int, SessionId, SessionFile]
+"""A session that was begun: its number, its id and its file."""
+
+
+def begin(tx: Tx, place: Place, queues: Sequence[QueueName], lease: float, suffix: str) -> Begun:
     """Make a session: first its file, locked, so that no sweep can find it dead, then its row."""
     number = tx.take_session()
     session_id = SessionId(f"{number}-{suffix}")
@@ -28,6 +33,13 @@ def begin(tx: Tx, place: Place, queues: Sequence[QueueName], lease: float, suffi
         file.close(remove=True)
         raise
     return number, session_id, file
+
+
+def discard(tx: Tx, begun: list[Begun]) -> None:
+    """End sessions whose openers went away before they knew."""
+    for number, _, file in begun:
+        end(tx, number)
+        file.close(remove=True)
 
 
 def end(tx: Tx, number: int) -> SessionId | None:

@@ -1,0 +1,2 @@
+INSERT OR REPLACE INTO schedule (id, due, look, envelope, trigger, misfire, grace, paused)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -1,0 +1,1 @@
+SELECT queue, count(*), min(since) FROM ready GROUP BY queue
