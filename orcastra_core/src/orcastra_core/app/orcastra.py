@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import attrs
 
@@ -35,10 +35,12 @@ from orcastra_core.model.schedule import Misfire, Schedule, ScheduleId
 from orcastra_core.model.task_state import Cancelled
 from orcastra_core.runtime.plan import make_plan
 from orcastra_core.runtime.task_spec import TaskSpec, check_seconds
-from orcastra_core.runtime.worker import Worker
 from orcastra_core.runtime.worker_options import Until, WorkerOptions
 
 P = ParamSpec("P")
+if TYPE_CHECKING:
+    from orcastra_core.runtime.worker import Worker
+
 R = TypeVar("R")
 
 
@@ -203,7 +205,9 @@ class Orcastra(Tasks):
             unknown_task_grace: Seconds an unknown task is released before it is dead-lettered.
             on_session: Told id and lease of each session the worker opens.
         """
+        # what only workers need is not imported by those who only submit
         from orcastra_core.plugins import parse_trigger
+        from orcastra_core.runtime.worker import Worker
 
         options = WorkerOptions(
             queues=queues or self.queues(),

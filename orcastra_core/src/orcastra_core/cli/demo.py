@@ -29,7 +29,7 @@ from orcastra_core.runtime.shutdown import StopSignals
 
 _TARGET = "orcastra_core.cli.demo_tasks:app"
 _DOMAIN = "orcastra-demo"
-_THREADS = 2
+_THREADS = 1
 _GRACE = 5.0
 _SHOWN_PROBLEMS = 20
 

@@ -79,7 +79,9 @@ class BrokerUrl:
         """
         match = _SHAPE.match(text) if isinstance(text, str) else None
         if match is None or not isinstance(text, str):
-            shown = repr(re.sub(r".*@", "***@", text, flags=re.DOTALL)) if isinstance(text, str) else type(text).__name__
+            shown = (
+                repr(re.sub(r".*@", "***@", text, flags=re.DOTALL)) if isinstance(text, str) else type(text).__name__
+            )
             raise InvalidOption(f"{shown} is not a broker URL; expected for example sqlite:///orcastra.db or memory://")
         if "@" in match["hosts"] or (match["login"] is None and ":" in match["hosts"] and "@" in text):
             raise InvalidOption(

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from orcastra_core.backends.sqlite import moves
 from orcastra_core.backends.sqlite.dead_letters import purge as purge_dead
-from orcastra_core.backends.sqlite.doorbell import MAX_DATAGRAM
+from orcastra_core.backends.sqlite.pushing import keep, push
 from orcastra_core.backends.sqlite.rows import BLOCKED, DEAD, DELAYED, FINISHED, READY
-from orcastra_core.backends.sqlite.settings import LIMITS
 from orcastra_core.backends.sqlite.statements import sql
 from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.model.counts import Counts
@@ -56,15 +55,13 @@ def cancel(tx: Tx, wish: Cancellation, encoded: bytes) -> Cancelled:
         conn.execute("DELETE FROM running WHERE session = ? AND receipt = ?", (session, receipt))
     else:
         moves.take_out(tx, num, state, due)
-    ttl = wish.result.ttl
-    kept = (encoded, tx.now + ttl) if ttl > 0 else (None, tx.now + LIMITS.publish_window)
-    moves.finish(tx, num, *kept)
     try:
         reply = decode_envelope(raw).reply
     except DeserializationError:
         reply = None
-    if reply is not None and len(encoded) < MAX_DATAGRAM - 8:
-        tx.effects.pushes.append((reply, encoded))
+    moves.finish(tx, num, *keep(tx.now, wish.result.ttl, encoded, pushed=reply is not None))
+    if reply is not None:
+        push(tx.effects, reply, wish.id, encoded)
     if wish.events:
         tx.append_events([wish.events])
     return Cancelled.REMOVED

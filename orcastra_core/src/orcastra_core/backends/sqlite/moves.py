@@ -50,14 +50,18 @@ def free_keys(tx: Tx, num: int, *, forget: bool = False) -> None:
         num: The task.
         forget: Free even a dedup key that is held for a window of time.
     """
-    conn = tx.conn
-    task_id, queue, dedup, mode, okey = conn.execute(
+    task_id, queue, dedup, mode, okey = tx.conn.execute(
         "SELECT id, queue, dedup, dedup_mode, okey FROM task WHERE num = ?", (num,)
     ).fetchone()
     if dedup is not None and (forget or mode != MODE_WINDOW):
-        conn.execute("DELETE FROM dedup WHERE queue = ? AND key = ? AND id = ?", (queue, dedup, task_id))
-    if okey is None:
-        return
+        tx.conn.execute("DELETE FROM dedup WHERE queue = ? AND key = ? AND id = ?", (queue, dedup, task_id))
+    if okey is not None:
+        leave_line(tx, queue, okey, num)
+
+
+def leave_line(tx: Tx, queue: int, okey: str, num: int) -> None:
+    """Take a task out of the line of its ordering key, and let the next one go."""
+    conn = tx.conn
     conn.execute("DELETE FROM line WHERE queue = ? AND key = ? AND num = ?", (queue, okey, num))
     following = conn.execute(sql("head_of_line"), (queue, okey)).fetchone()
     if following is not None and following[1] == BLOCKED:
@@ -75,6 +79,14 @@ def let_go(tx: Tx, num: int, due: float | None) -> None:
 def forget(tx: Tx, num: int) -> None:
     """Delete a task that waits nowhere any more, keys and all."""
     free_keys(tx, num, forget=True)
+    tx.conn.execute("DELETE FROM task WHERE num = ?", (num,))
+
+
+def move_away(tx: Tx, num: int) -> None:
+    """Delete a running task that is durable elsewhere; its dedup key stays held for its id."""
+    queue, okey = tx.conn.execute("SELECT queue, okey FROM task WHERE num = ?", (num,)).fetchone()
+    if okey is not None:
+        leave_line(tx, queue, okey, num)
     tx.conn.execute("DELETE FROM task WHERE num = ?", (num,))
 
 

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from orcastra_core.backends.sqlite.moves import next_due
-from orcastra_core.backends.sqlite.rows import BLOCKED, DELAYED
+from orcastra_core.backends.sqlite.rows import BLOCKED, DELAYED, READY
 from orcastra_core.backends.sqlite.settings import LIMITS
 from orcastra_core.backends.sqlite.statements import execute_rows, sql
 from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.model.counts import FRESH
 from orcastra_core.model.envelope import DedupMode, Envelope
-from orcastra_core.model.errors import SerializationError
-from orcastra_core.model.published import STORED, Duplicate, Published, Refused
-from orcastra_core.serialization.envelope_codec import encode_envelope
+from orcastra_core.model.errors import BrokerError, DeserializationError, SerializationError
+from orcastra_core.model.ids import TaskId
+from orcastra_core.model.published import STORED, Duplicate, Published, Refused, Unknown
+from orcastra_core.serialization.envelope_codec import decode_envelope, encode_envelope
 
 _LOWEST, _HIGHEST = LIMITS.priorities
 
@@ -103,7 +104,7 @@ def _publish_together(tx: Tx, batch: Batch) -> list[Published]:
         found = {num for (num,) in tx.conn.execute("SELECT num FROM task WHERE num BETWEEN ? AND ?", (first, last))}
         for row in rows:
             if row[0] not in found:
-                answers[row[0] - first] = Duplicate(row[1])
+                answers[row[0] - first] = _known(tx, envelopes[row[0] - first])
     tx.conn.execute(sql("publish_ready"), (tx.now, first, last))
     if soonest is not None:
         tx.conn.execute("INSERT INTO delayed SELECT due, num FROM task WHERE num BETWEEN ? AND ? AND state = 1", (first, last))
@@ -132,13 +133,14 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
     if dedup is not None and dedup.mode is DedupMode.WINDOW and not (dedup.window or 0.0) > 0.0:
         return Refused("a dedup key for a window of time needs its window in seconds")
     queue = tx.queue_number(envelope.queue)
+    holder: str | None = None
     if dedup is not None:
         # before the key: a repeat of an envelope that lost it would take what is another's
         if conn.execute("SELECT 1 FROM task WHERE id = ?", (envelope.id,)).fetchone() is not None:
-            return Duplicate(envelope.id)
+            return _known(tx, envelope)
         holder = key_holder(tx, queue, dedup.key)
         if holder is not None and holder != envelope.id:
-            return Duplicate(holder)
+            return Duplicate(TaskId(holder))
     num = tx.take_numbers(1)
     state = 0
     if due is not None and due > tx.now:
@@ -167,8 +169,8 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
         ),
     ).rowcount
     if not stored:
-        return Duplicate(envelope.id)
-    if dedup is not None:
+        return _known(tx, envelope)
+    if dedup is not None and holder is None:
         take_key(tx, queue, envelope)
     if envelope.order_by is not None:
         conn.execute("INSERT INTO line (queue, key, num) VALUES (?, ?, ?)", (queue, envelope.order_by, num))
@@ -177,6 +179,20 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
     elif state == DELAYED:
         conn.execute("INSERT INTO delayed (due, num) VALUES (?, ?)", (due, num))
     return STORED
+
+
+def _known(tx: Tx, envelope: Envelope) -> Published:
+    """Answer a publish whose id is in the table."""
+    row = tx.conn.execute("SELECT state, envelope FROM task WHERE id = ?", (envelope.id,)).fetchone()
+    if row is not None and row[0] in (READY, DELAYED, BLOCKED):
+        try:
+            first_counts = decode_envelope(row[1]).counts
+        except DeserializationError:
+            first_counts = envelope.counts
+        if first_counts != envelope.counts:
+            # it went through a Scheduler, and was faster than the settlement that says so
+            return Unknown(BrokerError(f"the hand-over of {envelope.id} before this one is not settled yet", retryable=True))
+    return Duplicate(envelope.id)
 
 
 def key_holder(tx: Tx, queue: int, key: str) -> str | None:

@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 
 from orcastra_core.backends.sqlite.core import Core
 from orcastra_core.backends.sqlite.doorbell import HINTS, RESULTS, Doorbell, split_ids, split_results
+from orcastra_core.backends.sqlite.pushing import keep, push
 from orcastra_core.backends.sqlite.prune import anything_gone, prune
 from orcastra_core.backends.sqlite.rows import DEAD, FINISHED
 from orcastra_core.backends.sqlite.statements import select_list, sql
+from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.interfaces.results import ResultFeed, ResultStore
-from orcastra_core.model.errors import BrokerClosed, DeserializationError, OrcastraError
+from orcastra_core.model.errors import BrokerClosed, DeserializationError, InvalidOption, OrcastraError, SerializationError
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.result import Absence, Result
-from orcastra_core.serialization.result_codec import decode_result
+from orcastra_core.serialization.result_codec import decode_result, encode_result
 
 BUFFER = 100_000
 """Results a feed keeps for a client that does not ask; the oldest go first, and can still be read."""
@@ -103,12 +105,28 @@ class SqliteResults(ResultStore):
         self._feeds.add(feed)
         return feed
 
+    async def put(self, batch: Sequence[tuple[Result, str | None]], /) -> None:
+        try:
+            encoded = [(result, reply, encode_result(result)) for result, reply in batch]
+        except SerializationError as error:
+            raise InvalidOption(str(error)) from error
+        await self._core_of().write(lambda tx: put(tx, encoded), durable=True, weight=len(encoded))
+
     async def prune(self, *, limit: int) -> int:
         core = self._core_of()
         now = core.clock.now()
         if not await core.read(lambda conn: anything_gone(conn, now)):
             return 0
         return await core.write(lambda tx: prune(tx, limit), weight=limit)
+
+
+def put(tx: Tx, batch: Sequence[tuple[Result, str | None, bytes]]) -> None:
+    """Store results of tasks of another store; the first of an id stays, and what runs here is none of theirs."""
+    for result, reply, encoded in batch:
+        kept, gone = keep(tx.now, result.ttl, encoded, pushed=reply is not None)
+        stored = tx.conn.execute(sql("put_result"), (tx.take_numbers(1), result.id, FINISHED, kept, gone)).rowcount
+        if stored and reply is not None:
+            push(tx.effects, reply, result.id, encoded)
 
 
 async def read_results(core: Core, ids: Sequence[TaskId]) -> list[Result | Absence]:

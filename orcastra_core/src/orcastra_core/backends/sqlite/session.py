@@ -142,7 +142,14 @@ class SqliteSession(Session):
                 return []
             return [row[0] for row in conn.execute("SELECT receipt FROM running WHERE session = ?", (self.number,))]
 
+        if self._doubt:  # a fetch that was given up may still be on its way: look behind it
+            return await self._core.write(lambda tx: work(tx.conn))
         return await self._core.read(work)
+
+    def disown(self, receipts: Sequence[Receipt], /) -> None:
+        self._seen.difference_update(receipts)  # type: ignore[arg-type]  # what is none of ours is not in it
+        self._doubt = True
+        self._ready.set()
 
     async def leave(self) -> None:
         if self._closed:
@@ -182,16 +189,21 @@ class SqliteSession(Session):
         if self._fenced:
             raise SessionFenced(f"session {self.id} was reaped; open a new one")
         doubt, self._doubt = self._doubt, True  # until the answer has arrived
+        given_up = False
 
         def work(tx: Tx) -> Handout:
-            if doubt:
-                handout = unseen(tx.conn, self.number, self._seen, want)
-                if handout is not None:
-                    return handout
-            return take(tx, self.number, want)
+            handout = unseen(tx.conn, self.number, self._seen, want) if doubt else None
+            if handout is None:
+                handout = take(tx, self.number, want)
+            if given_up:
+                raise BrokerClosed("nobody waits for this any more")  # so that it is rolled back
+            return handout
 
         try:
             handout = await self._core.write(work, weight=max(1, want.limit))
+        except asyncio.CancelledError:
+            given_up = True
+            raise
         except SessionFenced:
             self._note_fenced()
             raise

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from orcastra_core.backends.sqlite import moves
 from orcastra_core.backends.sqlite.answers import decode_answers, encode_answers
-from orcastra_core.backends.sqlite.doorbell import MAX_DATAGRAM
 from orcastra_core.backends.sqlite.outcomes import Prepared
 from orcastra_core.backends.sqlite.publish import publish
+from orcastra_core.backends.sqlite.pushing import keep, push
 from orcastra_core.backends.sqlite.rows import DEAD, num_of
 from orcastra_core.backends.sqlite.settings import LIMITS
 from orcastra_core.backends.sqlite.statements import execute_list, execute_rows, select_list, sql
@@ -17,10 +17,6 @@ from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.model.dead_letter import DEAD_LETTER_TTL
 from orcastra_core.model.errors import BrokerError
 from orcastra_core.model.settlement import DONE, STALE, Complete, Dead, Done, Failed, Moved, Release, Retry, Settled
-
-HINT_GRACE = 10.0
-"""Seconds a result is kept at least that is too large to be pushed, so that who is told of it can read it."""
-
 
 def settle(tx: Tx, session: int, batch: Sequence[Prepared | Failed], number: int) -> tuple[bool, list[Settled]]:
     """Settle a numbered batch, or return the answers it got before.
@@ -33,12 +29,15 @@ def settle(tx: Tx, session: int, batch: Sequence[Prepared | Failed], number: int
     known = conn.execute(sql("session_answers"), (session, slot)).fetchone()
     if known is None:
         return False, [STALE] * len(batch)
-    if known[0] == number:
-        return True, decode_answers(known[1])
+    kept, answers_text, highest = known
+    if kept == number:
+        return True, decode_answers(answers_text)
+    if highest is not None and number <= highest:
+        return True, [STALE] * len(batch)  # too old: its answers were dropped
     answers = _settle_plain(tx, session, batch) or _settle_any(tx, session, batch)
     for item, answer in zip(batch, answers, strict=True):
         if isinstance(answer, Done) and isinstance(item, Prepared) and item.reply is not None:
-            _push(tx, item)
+            push(tx.effects, item.reply, item.task_id, item.result)
     tx.append_events([item.events for item, said in zip(batch, answers, strict=True) if isinstance(said, Done) and item.events])  # type: ignore[union-attr]
     conn.execute(
         "INSERT OR REPLACE INTO settled (session, slot, number, answers) VALUES (?, ?, ?, ?)",
@@ -114,7 +113,7 @@ def _apply(tx: Tx, item: Prepared) -> Settled:
     elif item.kind is Dead:
         _bury(tx, num, item)
     elif item.kind is Moved:
-        moves.forget(tx, num)
+        moves.move_away(tx, num)
     elif item.kind is Retry:
         conn.execute("UPDATE task SET attempt = attempt + 1, lost = 0 WHERE num = ?", (num,))
         _again(tx, num, item.after, to_tail=True)
@@ -147,18 +146,4 @@ def _finish_together(tx: Tx, items: Sequence[Prepared]) -> None:
 
 
 def _kept(tx: Tx, item: Prepared) -> tuple[bytes | None, float]:
-    """Return the result as it is stored, and until when; without one, until when the id is remembered."""
-    ttl = item.ttl
-    if item.reply is not None and len(item.result) > MAX_DATAGRAM - 8:
-        ttl = max(ttl, HINT_GRACE)
-    if ttl > 0:
-        return item.result, tx.now + ttl
-    return None, tx.now + LIMITS.publish_window
-
-
-def _push(tx: Tx, item: Prepared) -> None:
-    assert item.reply is not None
-    if len(item.result) > MAX_DATAGRAM - 8:
-        tx.effects.hints.append((item.reply, item.task_id))
-    else:
-        tx.effects.pushes.append((item.reply, item.result))
+    return keep(tx.now, item.ttl, item.result, pushed=item.reply is not None)
