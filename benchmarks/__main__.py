@@ -24,7 +24,7 @@ BROKERS = ("memory", "sqlite")
 
 def url_of(broker: str, folder: str, number: int) -> str:
     """Return the URL of a fresh store."""
-    return "memory://" if broker == "memory" else f"sqlite:///{Path(folder) / f'bench{number}.db'}"
+    return f"memory://bench{number}" if broker == "memory" else f"sqlite:///{Path(folder) / f'bench{number}.db'}"
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:

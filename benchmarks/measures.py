@@ -58,9 +58,11 @@ async def submits(url: str, tasks: int) -> dict[str, float]:
 
 
 async def _drain(url: str, tasks: int, name: str) -> float:
-    app = make_app(url)
+    submitting, app = make_app(url), make_app(url)
     async with app:
-        await app.submit_many(app.orca(name).call(n) for n in range(tasks))
+        # as in production: who submits is not who works, so nobody here waits for the results
+        async with submitting:
+            await submitting.submit_many(submitting.orca(name).call(n) for n in range(tasks))
         worker = app.worker(until=Until.EMPTY)
         start = time.perf_counter()
         stats = await worker.run()

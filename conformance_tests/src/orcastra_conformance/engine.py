@@ -13,7 +13,7 @@ from time import perf_counter
 import attrs
 
 from orcastra_conformance.case import Case, all_cases
-from orcastra_conformance.expect import Violation
+from orcastra_conformance.expect import NotApplicable, Violation
 from orcastra_conformance.harness import BrokerHarness, Unproven
 from orcastra_conformance.refusals import check_refusal
 from orcastra_conformance.steps import turns
@@ -32,7 +32,7 @@ class Outcome(enum.Enum):
     UNSUPPORTED = "unsupported"
     """A capability it needs is not claimed, and its refusal was proved where it can be."""
     NOT_APPLICABLE = "not applicable"
-    """It proves a refusal, and the broker claims the capability: other cases prove that."""
+    """It proves the refusal of what the broker claims, or what its limits say it does not do."""
     UNPROVEN = "unproven"
     """The harness lacks a power it needs."""
     HARNESS_ERROR = "harness error"
@@ -118,7 +118,7 @@ async def _judge(case: Case, trial: Trial) -> tuple[Outcome, str]:
         await trial.broker()
         missing = case.needs - trial.profile.capabilities
         if case.unclaimed is not None and case.unclaimed in trial.profile.capabilities:
-            return Outcome.NOT_APPLICABLE, f"{case.unclaimed.name} is claimed: there is nothing to refuse"
+            raise NotApplicable(f"{case.unclaimed.name} is claimed: there is nothing to refuse")
         if missing:
             for cap in sorted(missing, key=lambda cap: cap.name):
                 await check_refusal(trial, cap)
@@ -126,6 +126,8 @@ async def _judge(case: Case, trial: Trial) -> tuple[Outcome, str]:
         await case.body(trial)
     except Exception as error:
         leaf = _leaf(error)  # what a task group of the case raised
+        if isinstance(leaf, NotApplicable):
+            return Outcome.NOT_APPLICABLE, str(leaf)
         if isinstance(leaf, Unproven):
             return Outcome.UNPROVEN, str(leaf)
         if isinstance(leaf, Violation):

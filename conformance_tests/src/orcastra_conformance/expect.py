@@ -17,6 +17,10 @@ class Violation(AssertionError):
     """The broker does not keep its contract."""
 
 
+class NotApplicable(Exception):  # noqa: N818 - an outcome
+    """There is nothing to prove on this broker: its limits say so."""
+
+
 class Expect:
     """What a case may demand. Every check raises Violation, with its reason."""
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import attrs
 
-from orcastra_conformance.expect import Expect, Violation
+from orcastra_conformance.expect import Expect, NotApplicable, Violation
 from orcastra_conformance.harness import BrokerHarness
 from orcastra_conformance.making import Making
 from orcastra_core.interfaces.broker import Broker
@@ -177,6 +177,19 @@ class Trial(Making):
             await self.done(session, *(self.complete(delivery) for delivery in got))
         self._note(f"{session.id} drained {[short(i) for i in seen]} ({because})")
         return seen
+
+    def in_order(self, got: Sequence[str], want: Sequence[str], because: str) -> None:
+        """Demand these ids in this order where Cap.ORDERED_QUEUE is claimed, else in any."""
+        if self.claims(Cap.ORDERED_QUEUE):
+            self.expect.equal(list(got), list(want), because)
+        else:
+            self.expect.same(got, want, because)
+
+    def needs_repeats(self) -> None:
+        """End the case where a repeated publish or settle is not told from a new one."""
+        limits = self.profile.limits
+        if not limits.publish_window or not limits.settle_window:
+            raise NotApplicable("publish_window or settle_window is 0: this broker's callers must not repeat")
 
     def claims(self, *caps: Cap) -> bool:
         """Whether the broker claims all of these."""

@@ -105,11 +105,18 @@ class FaultySession(Session):
         self._broker = broker
 
     async def fetch(self, want: Want, /, *, wait: float) -> Sequence[Delivery]:
+        unseen: list[Receipt] = []
+
+        async def take() -> Sequence[Delivery]:
+            taken = await self.real.fetch(want, wait=wait)
+            unseen.extend(delivery.receipt for delivery in taken)
+            return taken
+
         try:
-            return await self._broker.call("fetch", lambda: self.real.fetch(want, wait=wait))
+            return await self._broker.call("fetch", take)
         except BrokerUnavailable:
-            # the contract: what was taken and not seen is handed out by the next fetch
-            self.real.disown(await self.real.held())
+            # the contract: what was taken and never seen is handed out by the next fetch
+            self.real.disown(unseen)
             raise
 
     async def settle(self, batch: Sequence[Settlement], /, *, number: int) -> Sequence[Settled]:

@@ -11,7 +11,8 @@ from orcastra_core.backends.memory.conformance import Harness
 
 
 @pytest.fixture
-async def t() -> AsyncIterator[Trial]:
-    trial = Trial(Harness(), "unit", 0)
+async def t(request: pytest.FixtureRequest) -> AsyncIterator[Trial]:
+    trial = Trial(Harness(), request.node.name, 0)
     yield trial
     await trial.close()
+    await trial.harness.wipe(trial.domain)

@@ -150,12 +150,13 @@ def round_trip(annotation: Any, value: Any, serializer: Serializer) -> Any:
         (tuple[int, str], (1, "a")),
         (tuple[int, ...], (1, 2, 3)),
         (list[tuple[int, int]], [(1, 2)]),
-        (Sequence[int], [1, 2]),
+        (Sequence[int], (1, 2)),
         (Mapping[str, int], {"a": 1}),
         (collections.deque[int], collections.deque([1])),
         (Literal["a", 1], 1),
         (Annotated[int, "meta"], 3),
         (Annotated[User, "meta"], ALICE),
+        (list[Annotated[int, {"unhashable": []}]], [1]),
         (UserId, 7),
         (T, 5),
         (Colour, Colour.RED),
@@ -180,7 +181,7 @@ def round_trip(annotation: Any, value: Any, serializer: Serializer) -> Any:
 def test_a_value_comes_back_as_its_annotation_says(annotation: Any, value: Any, serializer: Serializer) -> None:
     found = round_trip(annotation, value, serializer)
     assert found == value
-    assert type(found) is type(value) or annotation in (Sequence[int],)
+    assert type(found) is type(value)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -303,7 +304,8 @@ def test_a_value_that_cannot_be_written_is_located(
     assert str(refused.value).startswith(message)
 
 
-def makes_naive(user: User) -> User: ...
+def makes_naive(user: User) -> User:
+    raise NotImplementedError
 
 
 def test_a_naive_datetime_within_a_typed_value_is_located() -> None:
@@ -403,7 +405,7 @@ def test_hostile_bodies(body: bytes) -> None:
 # Annotations that cannot be evaluated -----------------------------------------------------------------------------
 
 
-def half_known(ghost: Phantom, user: User, later: DefinedLater) -> Phantom: ...  # type: ignore[no-any-unimported]
+def half_known(ghost: Phantom, user: User, later: DefinedLater) -> Phantom: ...
 
 
 class DefinedLater(NamedTuple):
@@ -452,7 +454,7 @@ def test_excluded_parameters_are_no_part_of_a_call() -> None:
     assert signature.load(CBOR, body) == ([], {"name": "Alice", "age": 4})
     assert signature.load(CBOR, signature.dump(CBOR, ("Alice",), {"age": 4})) == ([], {"name": "Alice", "age": 4})
     for kwargs in ({"pool": 1, "name": "a"}, {"ctx": 1, "name": "a"}):
-        with pytest.raises(InvalidArguments, match="has no parameter '(pool|ctx)'"):
+        with pytest.raises(InvalidArguments, match=r"has no parameter '(pool|ctx)'"):
             signature.bind((), kwargs)
     with pytest.raises(InvalidArguments, match="takes 2 positional arguments, but 3"):
         signature.bind(("a", 1, 2), {})

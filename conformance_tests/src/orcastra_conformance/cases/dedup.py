@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import attrs
+
 from orcastra_conformance.case import case
 from orcastra_conformance.trial import FAR, Trial
+from orcastra_core.model.counts import Counts
 from orcastra_core.model.envelope import Dedup, DedupMode, Envelope
 from orcastra_core.model.profile import Cap
 from orcastra_core.model.published import Duplicate, Stored
@@ -120,6 +123,19 @@ async def _(t: Trial) -> None:
     (done,) = await t.done(session, t.complete(delivery, emit=[_keyed(t), _keyed(t, "free")]))
     t.expect.equal(done.emitted[0], Duplicate(holder.id), "a held key")
     t.expect.is_a(done.emitted[1], Stored, "a free key")
+
+
+@case("dedup.through-a-scheduler", needs=DEDUP, why="Moved: its dedup key stays held, for the same id to take up again")
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    first = _keyed(t)
+    session, (delivery,) = await t.running(broker, first)
+    await t.done(session, t.moved(delivery))
+    t.expect.equal(list(await t.publish(broker, _keyed(t))), [Duplicate(first.id)], "while it is elsewhere")
+    await t.stored(broker, attrs.evolve(first, counts=Counts(1, 0, 0)))
+    t.expect.equal(list(await t.publish(broker, _keyed(t))), [Duplicate(first.id)], "it is back")
+    await t.done(session, t.complete(await t.one(session)))
+    await t.stored(broker, _keyed(t))
 
 
 @case("dedup.cancel-frees", needs=[Cap.DEDUP, Cap.CANCEL], why="cancelling a waiting task frees its dedup key")

@@ -13,6 +13,7 @@ from orcastra_core.model.settlement import STALE, Done, Settlement
 @case("num.repeat", why="a repeated number gets the answer of the first call, not STALE, and nothing happens twice")
 async def _(t: Trial) -> None:
     broker = await t.broker()
+    t.needs_repeats()
     session, (a, b, c) = await t.running(broker, *t.envelopes(3))
     follow_up = t.envelope("next")
     batch: list[Settlement] = [t.complete(a, emit=[follow_up]), t.retry(b), t.complete(a), t.release(c)]
@@ -29,6 +30,7 @@ async def _(t: Trial) -> None:
 @case("num.window", why="the store keeps the answers of the last settle_window numbers")
 async def _(t: Trial) -> None:
     broker = await t.broker()
+    t.needs_repeats()
     window = t.profile.limits.settle_window
     session, taken = await t.running(broker, *t.envelopes(window))
     batches = [[t.complete(delivery)] for delivery in taken]
@@ -37,6 +39,20 @@ async def _(t: Trial) -> None:
     for number, batch in reversed(list(enumerate(batches, 1))):
         (answer,) = await t.settle(session, *batch, number=number)
         t.expect.is_a(answer, Done, f"number {number} is one of the last {window}")
+
+
+@case("num.too-old", why="a number that is neither new nor kept answers STALE and has no effect")
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    t.needs_repeats()
+    window = t.profile.limits.settle_window
+    session, taken = await t.running(broker, *t.envelopes(window + 3))
+    for number in range(2, window + 3):
+        await t.settle(session, t.complete(taken[number]), number=number)
+    t.expect.equal(list(await t.settle(session, t.complete(taken[1]), number=1)), [STALE], "that number has passed")
+    t.expect.equal(len(await session.held()), 2, "both are still held")
+    answers = await t.settle(session, t.complete(taken[0]), t.complete(taken[1]), number=window + 3)
+    t.expect.equal([type(a) for a in answers], [Done, Done], "under a new number they are settled")
 
 
 @case("num.per-session", why="numbers belong to a session: the same number in another one is another batch")
@@ -64,6 +80,7 @@ async def _(t: Trial) -> None:
 )
 async def _(t: Trial) -> None:
     broker = await t.broker()
+    t.needs_repeats()
     session = await t.session(broker, t.queue(), t.queue("next"))
     for number, steps in enumerate(growing_steps(2000), 1):
         await t.stored(broker, t.envelope(), t.envelope())

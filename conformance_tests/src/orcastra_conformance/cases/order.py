@@ -113,15 +113,14 @@ async def _(t: Trial) -> None:
     t.expect.equal((await t.one(session)).envelope.id, second.id, "now the second")
 
 
-@case("ord.key-ends", needs=KEY, why="a key goes on when its head is dead or moved")
+@case("ord.key-ends", needs=KEY, why="a key goes on when its head is dead")
 async def _(t: Trial) -> None:
     broker = await t.broker()
-    sent = [t.envelope(order_by="k") for _ in range(3)]
+    sent = [t.envelope(order_by="k") for _ in range(2)]
     await t.stored(broker, *sent)
     session = await t.session(broker)
     await t.done(session, t.dead(await t.one(session)))
-    await t.done(session, t.moved(await t.one(session)))
-    t.expect.equal((await t.one(session)).envelope.id, sent[2].id, "the third runs")
+    t.expect.equal((await t.one(session)).envelope.id, sent[1].id, "the next one runs")
 
 
 @case(

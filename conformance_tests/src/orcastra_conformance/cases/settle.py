@@ -13,7 +13,7 @@ from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Delivery, Want
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.profile import Cap
-from orcastra_core.model.published import Duplicate, Refused, Stored
+from orcastra_core.model.published import Duplicate, Refused, Stored, Unknown
 from orcastra_core.model.result import Absence, Result
 from orcastra_core.model.settlement import STALE, Done, Failed
 
@@ -89,19 +89,48 @@ async def _(t: Trial) -> None:
         t.expect.equal(found, dead.result, "its failed result is stored")
 
 
+@case("set.moved", why="Moved: it is durable elsewhere; it is removed here and no result is stored")
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    feed = await broker.results.subscribe() if broker.results is not None else None
+    session, (delivery,) = await t.running(broker, t.envelope(reply=feed.channel if feed is not None else None))
+    await t.done(session, t.moved(delivery))
+    await t.nothing(session, because="it was removed")
+    t.expect.equal(list(await session.held()), [], "it is held no more")
+    if broker.results is not None and feed is not None:
+        (found,) = await broker.results.get([delivery.envelope.id])
+        t.expect.true(isinstance(found, Absence), "it has not ended: there is no result")
+        t.expect.equal(list(await feed.next(wait=0)), [], "and none was pushed")
+        await feed.close()
+
+
 @case(
-    "set.moved",
-    why="Moved: it is durable elsewhere; it is removed here, and comes back when the scheduler publishes it",
+    "set.moved-comes-back",
+    why="the same id with other counts is the next hand-over of a task that went through a Scheduler",
 )
 async def _(t: Trial) -> None:
     broker = await t.broker()
-    sent = t.envelope()
-    session, (delivery,) = await t.running(broker, sent)
+    t.needs_repeats()
+    first = t.envelope()
+    second, third = (attrs.evolve(first, counts=Counts(attempt, 0, 0)) for attempt in (1, 2))
+    session, (delivery,) = await t.running(broker, first)
+    (early,) = await t.publish(broker, second)
+    if not isinstance(early, Stored):
+        error = t.expect.is_a(early, Unknown, "its Moved is on the way: Stored, or Unknown and retryable").error
+        t.expect.true(error.retryable, "to be repeated until the Moved has arrived")
     await t.done(session, t.moved(delivery))
-    await t.nothing(session, because="it was removed")
-    (answer,) = await t.publish(broker, attrs.evolve(sent, counts=Counts(1, 0, 0)))
-    t.expect.is_a(answer, Stored, "the scheduler publishes it under its own id")
-    t.expect.equal((await t.one(session)).counts, Counts(1, 0, 0), "with the counts it brings")
+    t.expect.equal(list(await t.publish(broker, first)), [Duplicate(first.id)], "a late repeat of the first hand-over")
+    if not isinstance(early, Stored):
+        await t.stored(broker, second)
+    t.expect.equal(list(await t.publish(broker, second)), [Duplicate(first.id)], "a repeat of the second")
+    again = await t.one(session)
+    t.expect.equal((again.envelope.id, again.counts), (first.id, Counts(1, 0, 0)), "with the counts that it brings")
+    await t.nothing(session, because="once")
+    await t.done(session, t.moved(again))
+    await t.stored(broker, third)
+    await t.done(session, t.complete(await t.one(session)))
+    for late in (first, second, third):
+        t.expect.equal(list(await t.publish(broker, late)), [Duplicate(first.id)], "it has ended: every repeat is late")
 
 
 @case("set.double", why="the second settlement of one delivery is STALE and has no effect, in a batch and after it")
@@ -166,12 +195,6 @@ async def _(t: Trial) -> None:
     t.expect.same(
         [d.envelope.id for d in again], [d.envelope.id for d in taken[3:]], "the retry and the release come again"
     )
-
-
-@case("set.empty-batch", why="sequences answer sequences: nothing for nothing")
-async def _(t: Trial) -> None:
-    session = await t.session(await t.broker())
-    t.expect.equal(list(await t.settle(session)), [], "settle([]) answers []")
 
 
 @case(

@@ -60,6 +60,7 @@ class Connection:
         self._elsewhere: Broker | None = None
         self._opened: Opened | None = None
         self._owner: tuple[asyncio.AbstractEventLoop, int] | None = None
+        self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._depth = 0
 
     async def enter(self, queues: Sequence[QueueSpec]) -> Opened:
@@ -69,26 +70,47 @@ class Connection:
             WrongLoop: It is open in another loop, or was opened before a fork.
             PluginError, BrokerError: As loading and opening the broker do.
         """
-        if self._depth:
-            opened = self.opened
-        else:
-            opened = self._opened = await self._open(queues)
-            self._owner = (asyncio.get_running_loop(), os.getpid())
-        self._depth += 1
-        return opened
+        self._check_owner()
+        async with self._gate():
+            if not self._depth:
+                self._owner = (asyncio.get_running_loop(), os.getpid())
+                try:
+                    self._opened = await self._open(queues)
+                except BaseException:
+                    self._owner = None
+                    raise
+            self._depth += 1
+            return self.opened
 
     async def leave(self) -> None:
         """Close with the last one that leaves."""
-        self._depth -= 1
-        if not self._depth and self._opened is not None:
-            client, self._opened, self._owner = self._opened.client, None, None
-            await self._close(client)
+        async with self._gate():
+            self._depth -= 1
+            if not self._depth and self._opened is not None:
+                client, self._opened = self._opened.client, None
+                try:
+                    await self._close(client)
+                finally:
+                    self._owner = None
 
     @property
     def opened(self) -> Opened:
         """What is open in this loop. Raises WrongLoop."""
-        if self._opened is None or self._owner is None:
+        self._check_owner()
+        if self._opened is None:
             raise WrongLoop("this app is not open: use it inside «async with app:»")
+        return self._opened
+
+    def _gate(self) -> asyncio.Lock:
+        # a lock belongs to the loop it was waited for in
+        loop = asyncio.get_running_loop()
+        if self._lock is None or self._lock[0] is not loop:
+            self._lock = (loop, asyncio.Lock())
+        return self._lock[1]
+
+    def _check_owner(self) -> None:
+        if self._owner is None:
+            return
         loop, pid = self._owner
         if pid != os.getpid():
             raise WrongLoop("this app was opened before a fork: let the child make an app of its own")

@@ -189,7 +189,7 @@ def _rows(letter: DeadLetter) -> dict[str, str | None]:
         "queue": letter.queue,
         "at": moment(letter.at),
         "reason": letter.reason,
-        "counts": f"{letter.counts.attempt} failed, {letter.counts.lost} lost, {letter.counts.released} released",
+        "earlier": f"{letter.counts.attempt} failed, {letter.counts.lost} lost, {letter.counts.released} released",
         "error": f"{letter.error.type}: {letter.error.message}",
         "traceback": letter.error.traceback.rstrip() or None,
         "bytes": None if isinstance(envelope, Envelope) else envelope.raw.hex(),

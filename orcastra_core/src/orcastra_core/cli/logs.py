@@ -20,6 +20,8 @@ def set_up(level: str, *, as_json: bool) -> None:
     handler.setFormatter(_JsonFormatter() if as_json else _TextFormatter())
     root.addHandler(handler)
     root.setLevel(level.upper())
+    # what it warns of, our errors say with the remedy
+    logging.getLogger("stevedore").setLevel(logging.ERROR)
 
 
 class _TextFormatter(logging.Formatter):

@@ -32,9 +32,8 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
     error = _leaf(error)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
+    _drop_unwritable()
     if isinstance(error, BrokenPipeError):
-        # whoever read our output has gone; what is left in the buffer must not fail again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _SIGPIPE
     if debug and not isinstance(error, click.UsageError):
         _say("".join(traceback.format_exception(error)).rstrip())
@@ -46,6 +45,14 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
         return 2
     _say(f"orcastra: {_describe(error)}")
     return error.exit_code if isinstance(error, click.ClickException) else 1
+
+
+def _drop_unwritable() -> None:
+    """Let go of output that cannot be written (the reader has gone, the disk is full): it must not fail again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _describe(error: BaseException) -> str:

@@ -120,7 +120,7 @@ def _rows(found: Findings) -> dict[str, str | None]:
         "state": _word(found),
         "queue": envelope.queue if envelope is not None else detail.get("queue"),
         "priority": str(envelope.priority) if envelope is not None and envelope.priority else None,
-        "counts": f"{counts.attempt} failed, {counts.lost} lost, {counts.released} released" if counts else None,
+        "earlier": f"{counts.attempt} failed, {counts.lost} lost, {counts.released} released" if counts else None,
         "session": state.session if state is not None else None,
         "due": moment(state.due) if state is not None else None,
         "expires": moment(envelope.expires) if envelope is not None else None,

@@ -146,5 +146,6 @@ def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
     try:
         return reader(text)
     except ValueError as error:
-        shown = "***" if any(word in name.lower() for word in _SECRET_NAMES) else text
-        raise InvalidOption(f"broker URL: {name}={shown!r}: {error}") from None
+        secret = any(word in name.lower() for word in _SECRET_NAMES)
+        shown = "'***': bad value" if secret else f"{text!r}: {error}"
+        raise InvalidOption(f"broker URL: {name}={shown}") from None

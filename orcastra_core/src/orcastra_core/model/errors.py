@@ -47,7 +47,7 @@ translates its client's exceptions at one edge, keeps ``__cause__`` and sets
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orcastra_core.model.profile import Cap
@@ -88,6 +88,9 @@ class Unsupported(UsageError):
     def __init__(self, cap: Cap, message: str | None = None) -> None:
         super().__init__(message or f"this broker does not offer {cap.name}: {cap.value}")
         self.cap: Cap = cap
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.cap, str(self))
 
 
 class WrongLoop(UsageError, RuntimeError):
@@ -221,6 +224,9 @@ class TaskFailed(ResultError):
         super().__init__(f"{error.type}: {error.message}" if error.message else error.type)
         self.error = error
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.error,)
+
     def __str__(self) -> str:
         summary = super().__str__()
         return f"{summary}\n\nRemote traceback:\n{self.error.traceback}" if self.error.traceback else summary
@@ -260,6 +266,9 @@ class RetryLater(Steer):
         super().__init__(reason or f"retry after {after} s")
         self.after: float = after
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.after, str(self))
+
 
 class GiveUp(Steer):
     """Stop trying: the task goes to the dead letters with this reason."""
@@ -275,3 +284,6 @@ class Snooze(Steer):
     def __init__(self, after: float) -> None:
         super().__init__(f"snoozed for {after} s")
         self.after: float = after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.after,)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import attrs
@@ -103,8 +103,11 @@ def _spread(seconds: float, jitter: bool, rng: random.Random) -> float:
     return rng.uniform(0.0, seconds) if jitter else seconds
 
 
-def _as_tuple(types: type[BaseException] | Sequence[type[BaseException]]) -> tuple[type[BaseException], ...]:
-    return (types,) if isinstance(types, type) else tuple(types)
+def _as_tuple(types: type[BaseException] | Iterable[type[BaseException]]) -> tuple[type[BaseException], ...]:
+    if isinstance(types, type):
+        return (types,)
+    given: Any = types
+    return tuple(given) if isinstance(given, Iterable) else (given,)  # the validator says what is wrong with it
 
 
 def _exceptions(_instance: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 
 from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.errors import BrokerClosed
 from orcastra_core.model.published import Published
 
 BATCH_BYTES = 1024 * 1024
@@ -38,6 +39,7 @@ class Batcher:
         self._bytes = 0
         self._loop = asyncio.get_running_loop()
         self._wake: asyncio.Future[None] | None = None
+        self._closed = False
         self._room = asyncio.Event()
         self._room.set()
 
@@ -48,6 +50,8 @@ class Batcher:
         """
         while not self._room.is_set():
             await self._room.wait()
+            if self._closed:
+                raise BrokerClosed("the app was left before this was submitted")
         entry = _Submit(envelope, self._loop.create_future())
         self._waiting.append(entry)
         self._bytes += len(envelope.body)
@@ -59,7 +63,7 @@ class Batcher:
         return await entry.answer
 
     async def run(self) -> None:
-        """Send batches until cancelled; what still waits then is cancelled too."""
+        """Send batches until cancelled; who still waits then gets BrokerClosed."""
         try:
             while True:
                 if not self._waiting:
@@ -69,25 +73,29 @@ class Batcher:
                 if batch:
                     await self._flush(batch)
         finally:
-            for entry in self._waiting:
-                entry.answer.cancel()
+            self._fail(self._waiting, BrokerClosed("the app was left before this was submitted"))
             self._waiting.clear()
+            self._closed = True
+            self._room.set()
 
     async def _flush(self, batch: list[_Submit]) -> None:
         try:
             answers = await self._send([entry.envelope for entry in batch])
         except Exception as error:  # noqa: BLE001 - of a broken broker too: whoever submits must hear of it
-            for entry in batch:
-                if not entry.answer.done():
-                    entry.answer.set_exception(error)
+            self._fail(batch, error)
             return
         except BaseException:
-            for entry in batch:
-                entry.answer.cancel()
+            self._fail(batch, BrokerClosed("the app was left while this was submitted: it may be stored or not"))
             raise
         for entry, answer in zip(batch, answers, strict=True):
             if not entry.answer.done():
                 entry.answer.set_result(answer)
+
+    @staticmethod
+    def _fail(entries: Iterable[_Submit], error: Exception) -> None:
+        for entry in entries:
+            if not entry.answer.done():
+                entry.answer.set_exception(error)
 
     def _take(self) -> list[_Submit]:
         batch: list[_Submit] = []

@@ -74,6 +74,8 @@ class Fetcher:
         while True:
             await executor.wait_for(lambda: executor.free > 0)
             await self._tenure.settler.backlog_below(_BACKLOG_PER_SLOT * executor.concurrency)
+            if self._stopping:
+                return
             free = min(executor.free, self._max_batch)
             self._queues.rotate(-1)
             want = Want(free, [(queue, free) for queue in self._queues])
@@ -111,7 +113,8 @@ class Fetcher:
         what it took to the session, out of everybody's reach until that ends.
         """
         self._stopping = True
-        await asyncio.wait([fetching], timeout=_LAST_FETCH)
+        # with nothing to drain, the session ends right after this
+        await asyncio.wait([fetching], timeout=_LAST_FETCH if self._executor.running else 0)
         fetching.cancel()
         await asyncio.wait([fetching])
         while self._suspects:

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
+_log = logging.getLogger("orcastra.shutdown")
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LINGER = 0.2
 """Seconds that threads get to end by themselves at the very end."""
@@ -60,7 +62,14 @@ class StopSignals:
         if len(self.received) > 2:
             os._exit(128 + number)
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._stop)
+        self._loop.call_soon_threadsafe(self._ask, self.received[-1], len(self.received))
+
+    def _ask(self, number: signal.Signals, count: int) -> None:
+        if count == 1:
+            _log.info("stopping on %s: running tasks may end; a second one hurries", number.name)
+        else:
+            _log.info("hurrying on %s: running tasks are stopped and handed back; a third ends at once", number.name)
+        self._stop()
 
 
 class DetachedThreads(ThreadPoolExecutor):

@@ -54,6 +54,10 @@ class Adapter:
 UNTYPED = Adapter()
 
 
+class Unsuited(TypeError):
+    """Values of an annotation cannot travel, whatever they are."""
+
+
 @attrs.frozen
 class Unresolved:
     """An annotation that could not be evaluated."""
@@ -65,7 +69,7 @@ def resolve(function: Callable[..., Any]) -> Mapping[str, Any]:
     """Return the annotations of a function, ``Unresolved`` for those that cannot be evaluated."""
     plain = inspect.unwrap(function)
     try:
-        return typing.get_type_hints(plain, include_extras=True)
+        return typing.get_type_hints(plain)
     except Exception:  # noqa: BLE001 - an annotation may be any expression and raise anything
         pass
     hints: dict[str, Any] = {}
@@ -73,7 +77,7 @@ def resolve(function: Callable[..., Any]) -> Mapping[str, Any]:
         probe: Any = types.FunctionType((lambda: None).__code__, getattr(plain, "__globals__", {}))
         probe.__annotations__ = {name: annotation}
         try:
-            hints[name] = typing.get_type_hints(probe, include_extras=True)[name]
+            hints[name] = typing.get_type_hints(probe)[name]
         except Exception as error:  # noqa: BLE001 - as above
             hints[name] = Unresolved(f"its annotation could not be resolved: {error}")
     return hints
@@ -113,20 +117,16 @@ def adapter_for(annotation: Any) -> Adapter:
 
 def _refuse(why: str) -> Callable[[Any], Any]:
     def refuse(value: Any) -> Any:
-        raise TypeError(why)
+        raise Unsuited(why)
 
     return refuse
 
 
 def _strip(annotation: Any) -> Any:
-    """Return an annotation without Annotated and NewType around it."""
-    while True:
-        if typing.get_origin(annotation) is typing.Annotated:
-            annotation = typing.get_args(annotation)[0]
-        elif isinstance(annotation, typing.NewType):
-            annotation = annotation.__supertype__
-        else:
-            return annotation
+    """Return an annotation without NewType around it; of Annotated ``get_type_hints`` leaves nothing."""
+    while isinstance(annotation, typing.NewType):
+        annotation = annotation.__supertype__
+    return annotation
 
 
 def _is_variable(kind: Any) -> bool:

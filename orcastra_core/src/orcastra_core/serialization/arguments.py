@@ -15,7 +15,7 @@ from typing import Any
 
 from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.model.errors import DeserializationError, InvalidArguments, SerializationError
-from orcastra_core.serialization.adapter import UNTYPED, Adapter, adapter_for, resolve
+from orcastra_core.serialization.adapter import UNTYPED, Adapter, Unsuited, adapter_for, resolve
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -239,6 +239,8 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def _mismatch(adapter: Adapter, value: Any, error: Exception) -> str:
+    if isinstance(error, Unsuited):
+        return str(error)
     return f"expected {adapter.expected}, got {_shown(value)} ({adapter.explain(error)})"
 
 

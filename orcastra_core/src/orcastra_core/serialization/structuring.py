@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import typing
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -22,15 +23,16 @@ Native = str | int | float | bool | bytes | None | dt.datetime | dt.date | dt.ti
 
 def _make() -> cattrs.Converter:
     converter = cattrs.Converter()
-    for kind in (str, bytes, bool):
+    for kind in (str, bytes, bool, int):
         converter.register_structure_hook(kind, _only(kind))
-    converter.register_structure_hook(int, _int)
     converter.register_structure_hook(float, _float)
     converter.register_structure_hook(dt.datetime, _datetime)
     converter.register_structure_hook(dt.date, _date)
     converter.register_structure_hook(dt.timedelta, _only(dt.timedelta))
     converter.register_structure_hook(decimal.Decimal, _from_text(decimal.Decimal))
     converter.register_structure_hook(uuid.UUID, _from_text(uuid.UUID))
+    converter.register_structure_hook_factory(_is_named_tuple, lambda kind: _named_tuple_reader(kind, converter))
+    converter.register_unstructure_hook_factory(_is_named_tuple, lambda kind: _named_tuple_writer(kind, converter))
     configure_union_passthrough(Native, converter)
     return converter
 
@@ -70,18 +72,13 @@ def _explain_one(error: BaseException, kind: type | None) -> str:
 
 
 def _only(kind: type) -> Callable[[Any, Any], Any]:
-    def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, kind):
+    def structure(value: Any, wanted: Any) -> Any:
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
-        return value
+        # cattrs asks here for subclasses as well, such as an IntEnum
+        return value if wanted is kind or not isinstance(wanted, type) else wanted(value)
 
     return structure
-
-
-def _int(value: Any, _: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"expected int, got {type(value).__name__}")
-    return value
 
 
 def _float(value: Any, _: Any) -> float:
@@ -120,6 +117,32 @@ def _from_text(kind: Callable[[str], Any]) -> Callable[[Any, Any], Any]:
         return value
 
     return structure
+
+
+def _is_named_tuple(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+# Our own, because cattrs does not resolve the annotations of a NamedTuple that are text.
+def _named_tuple_fields(kind: Any) -> list[Any]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return [hints.get(name, Any) for name in kind._fields]
+
+
+def _named_tuple_reader(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    fields = [(field, converter.get_structure_hook(field)) for field in _named_tuple_fields(kind)]
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, (list, tuple)) or len(value) > len(fields):
+            raise TypeError(f"expected an array of {len(fields)} for {kind.__name__}")
+        return kind(*(hook(item, field) for item, (field, hook) in zip(value, fields, strict=False)))
+
+    return structure
+
+
+def _named_tuple_writer(kind: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
+    hooks = [converter.get_unstructure_hook(field) for field in _named_tuple_fields(kind)]
+    return lambda value: [hook(item) for hook, item in zip(hooks, value, strict=True)]
 
 
 _converter = _make()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from cronsim import CronSim, CronSimError
 from orcastra_core.model.errors import InvalidOption
 from orcastra_core.triggers import moments
 
+_SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 _EXAMPLE = "for example Cron('0 4 * * *', tz='Europe/Berlin')"
 
 
@@ -89,15 +90,61 @@ class Cron:
         """
         zone = _zone(self.tz)
         after = moments.instant(moment)
+        minute, hour = self.expression.split()[:2]
         try:
-            # cronsim takes the hour that comes twice for one hour; so its first answers may lie before the moment.
-            for tick in CronSim(self.expression, after.astimezone(zone)):
-                found = tick.astimezone(UTC)
-                if found > after:
-                    return found.astimezone(zone)
+            if minute.startswith("*") or hour.startswith("*"):
+                found = _by_elapsed_time(self.expression, zone, after)
+            else:
+                found = _by_wall_clock(self.expression, zone, after)
+            return None if found is None else found.astimezone(zone)
         except OverflowError:  # the end of the calendar
-            pass
-        return None
+            return None
 
     def __str__(self) -> str:
         return f"{self.expression} {self.tz}"
+
+
+def _by_wall_clock(expression: str, zone: tzinfo, after: datetime) -> datetime | None:
+    """The first tick after a moment, as Debian's cron has it: once a day, gap or no gap."""
+    # cronsim takes the hour that comes twice for one hour, so its first answers may lie before the moment.
+    ticks = (tick.astimezone(UTC) for tick in CronSim(expression, after.astimezone(zone)))
+    return next((tick for tick in ticks if tick > after), None)
+
+
+def _by_elapsed_time(expression: str, zone: tzinfo, after: datetime) -> datetime | None:
+    """The first instant after a moment at which the wall clock matches, whatever the clock did before.
+
+    cronsim's own way steps by whole hours and loses ticks where the clocks change by half an hour, so it is
+    given one stretch of constant offset after the other.
+    """
+    offset, begin = _offset(zone, after), after
+    while True:
+        tick = next(CronSim(expression, after + offset), None)
+        if tick is None:
+            return None
+        found = tick - offset
+        change = _first_change(zone, begin, found, offset)
+        if change is None:
+            return found
+        offset, begin, after = _offset(zone, change), change, change - _SECOND
+
+
+def _offset(zone: tzinfo, moment: datetime) -> timedelta:
+    offset = moment.astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset
+
+
+def _first_change(zone: tzinfo, begin: datetime, end: datetime, offset: timedelta) -> datetime | None:
+    """The first second in (begin, end] at which the zone's offset is another."""
+    before = begin
+    while before < end:
+        probe = min(before + _DAY, end)
+        if _offset(zone, probe) != offset:
+            low, high = before.replace(microsecond=0), probe
+            while high - low > _SECOND:
+                middle = low + (high - low) // _SECOND // 2 * _SECOND
+                low, high = (middle, high) if _offset(zone, middle) == offset else (low, middle)
+            return high
+        before = probe
+    return None

@@ -106,9 +106,9 @@ def ended(store: Store, entry: Entry, *, forget: bool = False) -> None:
     if special.order_by is None:
         return
     lines = entry.queue.lines
-    line = lines[special.order_by]
-    if line[0] is not entry:
-        return  # it waited in the middle and is passed over when its turn comes
+    line = lines.get(special.order_by)
+    if line is None or line[0] is not entry:
+        return  # it waited in the middle: passed over when its turn comes, or just now
     line.popleft()
     while line and line[0].state == GONE:
         line.popleft()

@@ -30,7 +30,14 @@ from orcastra_core.interfaces.session import Session
 from orcastra_core.liveness.system_clock import SystemClock
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.envelope import Envelope, Unreadable
-from orcastra_core.model.errors import BrokerClosed, BrokerError, BrokerUnavailable, InvalidOption, SerializationError, WrongLoop
+from orcastra_core.model.errors import (
+    BrokerClosed,
+    BrokerError,
+    BrokerUnavailable,
+    InvalidOption,
+    SerializationError,
+    WrongLoop,
+)
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName, SessionId
 from orcastra_core.model.profile import Cap, Profile

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from orcastra_core.backends.sqlite import moves
 from orcastra_core.backends.sqlite.dead_letters import purge as purge_dead
 from orcastra_core.backends.sqlite.pushing import keep, push
-from orcastra_core.backends.sqlite.rows import BLOCKED, DEAD, DELAYED, FINISHED, READY
+from orcastra_core.backends.sqlite.rows import BLOCKED, DEAD, DELAYED, FINISHED, MOVED, READY
 from orcastra_core.backends.sqlite.statements import sql
 from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.model.counts import Counts
@@ -20,7 +20,7 @@ from orcastra_core.model.queue import QueueDepth, QueueSpec
 from orcastra_core.model.task_state import Cancellation, Cancelled, State, TaskState
 from orcastra_core.serialization.envelope_codec import decode_envelope
 
-_STATES = {READY: State.READY, DELAYED: State.DELAYED, BLOCKED: State.DELAYED, DEAD: State.DEAD, FINISHED: State.FINISHED}
+_STATES = {READY: State.READY, DELAYED: State.DELAYED, BLOCKED: State.DELAYED, MOVED: State.DELAYED, DEAD: State.DEAD, FINISHED: State.FINISHED}
 
 
 def declare(tx: Tx, specs: Sequence[QueueSpec]) -> None:

@@ -81,7 +81,7 @@ def replay(tx: Tx, task_id: TaskId) -> Published | None:
         holder = key_holder(tx, queue, envelope.dedup.key)
         if holder is not None and holder != task_id:
             return Duplicate(TaskId(holder))
-        take_key(tx, queue, envelope)
+        take_key(tx, queue, task_id, envelope.dedup)
     conn.execute("DELETE FROM dead WHERE id = ?", (task_id,))
     # a new number: with counts back at zero, the old one would make old receipts valid again
     num = tx.take_numbers(1)

@@ -85,7 +85,7 @@ def _claim(tx: Tx, session: int, queue: int, most: int) -> tuple[list[list[Any]]
     return records, packed or b""
 
 
-def unseen(conn: sqlite3.Connection, session: int, seen: Collection[int], want: Want) -> Handout | None:
+def unseen(conn: sqlite3.Connection, session: int, seen: Collection[object], want: Want) -> Handout | None:
     """Return what the session holds and its caller never saw, within ``want``; None if there is nothing of the kind.
 
     Raises:

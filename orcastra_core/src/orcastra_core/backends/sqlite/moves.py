@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orcastra_core.backends.sqlite.rows import BLOCKED, DELAYED, FINISHED, MODE_WINDOW, READY
+from orcastra_core.backends.sqlite.rows import BLOCKED, DELAYED, FINISHED, MODE_WINDOW, MOVED, READY
+from orcastra_core.backends.sqlite.settings import LIMITS
 from orcastra_core.backends.sqlite.statements import sql
 from orcastra_core.backends.sqlite.tx import Tx
 
@@ -83,11 +84,13 @@ def forget(tx: Tx, num: int) -> None:
 
 
 def move_away(tx: Tx, num: int) -> None:
-    """Delete a running task that is durable elsewhere; its dedup key stays held for its id."""
+    """Keep of a running task, which is durable elsewhere now, what waits for its return: its dedup key above all."""
     queue, okey = tx.conn.execute("SELECT queue, okey FROM task WHERE num = ?", (num,)).fetchone()
     if okey is not None:
         leave_line(tx, queue, okey, num)
-    tx.conn.execute("DELETE FROM task WHERE num = ?", (num,))
+    tx.conn.execute(
+        "UPDATE task SET state = ?, okey = NULL, gone = ? WHERE num = ?", (MOVED, tx.now + LIMITS.max_delay + LIMITS.publish_window, num)
+    )
 
 
 def finish(tx: Tx, num: int, result: bytes | None, gone: float) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from orcastra_core.backends.sqlite.rows import DEAD
+from orcastra_core.backends.sqlite.moves import free_keys
+from orcastra_core.backends.sqlite.rows import DEAD, MOVED
 from orcastra_core.backends.sqlite.settings import LIMITS
 from orcastra_core.backends.sqlite.statements import execute_list, sql
 from orcastra_core.backends.sqlite.tx import Tx
@@ -29,6 +30,8 @@ def prune(tx: Tx, limit: int) -> int:
     results = [num for num, state, has_result in rows if has_result and state != DEAD]
     forgotten = [num for num, state, has_result in rows if not has_result or state == DEAD]
     execute_list(conn, sql("drop_results"), results, tx.now + LIMITS.publish_window)
+    for num in [num for num, state, _ in rows if state == MOVED]:
+        free_keys(tx, num)
     dead = [num for num, state, _ in rows if state == DEAD]
     execute_list(conn, "DELETE FROM dead WHERE id IN (SELECT id FROM task WHERE num IN ({rows}))", dead)
     execute_list(conn, "DELETE FROM task WHERE num IN ({rows})", forgotten)

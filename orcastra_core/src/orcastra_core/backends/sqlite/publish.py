@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from orcastra_core.backends.sqlite.moves import next_due
-from orcastra_core.backends.sqlite.rows import BLOCKED, DELAYED, READY
+from orcastra_core.backends.sqlite.rows import BLOCKED, DEAD, DELAYED, FINISHED, MOVED, READY
 from orcastra_core.backends.sqlite.settings import LIMITS
 from orcastra_core.backends.sqlite.statements import execute_rows, sql
 from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.model.counts import FRESH
-from orcastra_core.model.envelope import DedupMode, Envelope
+from orcastra_core.model.envelope import Dedup, DedupMode, Envelope
 from orcastra_core.model.errors import BrokerError, DeserializationError, SerializationError
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.published import STORED, Duplicate, Published, Refused, Unknown
@@ -68,7 +68,7 @@ def publish(tx: Tx, batch: Batch, events: Sequence[bytes] = ()) -> list[Publishe
 def _publish_together(tx: Tx, batch: Batch) -> list[Published]:
     envelopes, now = batch.envelopes, tx.now
     answers: list[Published] = [STORED] * len(envelopes)
-    first = num = tx.take_numbers(len(envelopes))
+    first = tx.take_numbers(len(envelopes))
     rows: list[tuple[Any, ...]] = []
     soonest: float | None = None
     before = next_due(tx) if batch.rich else None
@@ -104,7 +104,7 @@ def _publish_together(tx: Tx, batch: Batch) -> list[Published]:
         found = {num for (num,) in tx.conn.execute("SELECT num FROM task WHERE num BETWEEN ? AND ?", (first, last))}
         for row in rows:
             if row[0] not in found:
-                answers[row[0] - first] = _known(tx, envelopes[row[0] - first])
+                answers[row[0] - first] = _publish_one(tx, envelopes[row[0] - first], row[-1])
     tx.conn.execute(sql("publish_ready"), (tx.now, first, last))
     if soonest is not None:
         tx.conn.execute("INSERT INTO delayed SELECT due, num FROM task WHERE num BETWEEN ? AND ? AND state = 1", (first, last))
@@ -133,16 +133,21 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
     if dedup is not None and dedup.mode is DedupMode.WINDOW and not (dedup.window or 0.0) > 0.0:
         return Refused("a dedup key for a window of time needs its window in seconds")
     queue = tx.queue_number(envelope.queue)
-    holder: str | None = None
-    if dedup is not None:
-        # before the key: a repeat of an envelope that lost it would take what is another's
-        if conn.execute("SELECT 1 FROM task WHERE id = ?", (envelope.id,)).fetchone() is not None:
-            return _known(tx, envelope)
-        holder = key_holder(tx, queue, dedup.key)
-        if holder is not None and holder != envelope.id:
-            return Duplicate(TaskId(holder))
+    row = conn.execute("SELECT num, state, envelope FROM task WHERE id = ?", (envelope.id,)).fetchone()
+    if row is not None:
+        known = _known(envelope, row[1], row[2])
+        if known is not None:
+            return known
+        if dedup is not None and dedup.mode is not DedupMode.ALIVE:
+            # a key that ends by start or by time may be another's by now; as its Duplicate this task would be lost
+            dedup = None
+    holder = None if dedup is None else key_holder(tx, queue, dedup.key)
+    if holder is not None and holder != envelope.id:
+        return Duplicate(TaskId(holder))
+    if row is not None:
+        conn.execute("DELETE FROM task WHERE num = ?", (row[0],))
     num = tx.take_numbers(1)
-    state = 0
+    state = READY
     if due is not None and due > tx.now:
         state = DELAYED
     else:
@@ -150,7 +155,7 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
     if envelope.order_by is not None and conn.execute(sql("head_of_line"), (queue, envelope.order_by)).fetchone() is not None:
         state = BLOCKED
     counts = envelope.counts
-    stored = conn.execute(
+    conn.execute(
         sql("publish_keyed"),
         (
             num,
@@ -162,37 +167,41 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
             counts.lost,
             counts.released,
             due,
-            dedup.key if dedup is not None else None,
-            int(dedup.mode) if dedup is not None else None,
+            None if dedup is None else dedup.key,
+            None if dedup is None else int(dedup.mode),
             envelope.order_by,
             encoded,
         ),
-    ).rowcount
-    if not stored:
-        return _known(tx, envelope)
+    )
     if dedup is not None and holder is None:
-        take_key(tx, queue, envelope)
+        take_key(tx, queue, envelope.id, dedup)
     if envelope.order_by is not None:
         conn.execute("INSERT INTO line (queue, key, num) VALUES (?, ?, ?)", (queue, envelope.order_by, num))
-    if state == 0:
+    if state == READY:
         conn.execute(sql("publish_ready"), (tx.now, num, num))
     elif state == DELAYED:
         conn.execute("INSERT INTO delayed (due, num) VALUES (?, ?)", (due, num))
     return STORED
 
 
-def _known(tx: Tx, envelope: Envelope) -> Published:
-    """Answer a publish whose id is in the table."""
-    row = tx.conn.execute("SELECT state, envelope FROM task WHERE id = ?", (envelope.id,)).fetchone()
-    if row is not None and row[0] in (READY, DELAYED, BLOCKED):
-        try:
-            first_counts = decode_envelope(row[1]).counts
-        except DeserializationError:
-            first_counts = envelope.counts
-        if first_counts != envelope.counts:
-            # it went through a Scheduler, and was faster than the settlement that says so
-            return Unknown(BrokerError(f"the hand-over of {envelope.id} before this one is not settled yet", retryable=True))
-    return Duplicate(envelope.id)
+def _known(envelope: Envelope, state: int, stored: bytes) -> Published | None:
+    """Answer for an id that is in the table; None if it is to be stored in place of what was moved away.
+
+    Between two hand-overs by way of a Scheduler either count grows, so an earlier one is told from a later.
+    """
+    if state in (DEAD, FINISHED):
+        return Duplicate(envelope.id)  # it has ended: whatever this is, it is late
+    try:
+        before = decode_envelope(stored).counts
+    except DeserializationError:
+        return Duplicate(envelope.id)
+    counts = envelope.counts
+    if counts == before or counts.attempt + counts.released < before.attempt + before.released:
+        return Duplicate(envelope.id)
+    if state == MOVED:
+        return None
+    # faster than the settlement that says so
+    return Unknown(BrokerError(f"{envelope.id} is still here with other counts; is its Moved on the way?", retryable=True))
 
 
 def key_holder(tx: Tx, queue: int, key: str) -> str | None:
@@ -203,12 +212,10 @@ def key_holder(tx: Tx, queue: int, key: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def take_key(tx: Tx, queue: int, envelope: Envelope) -> None:
-    """Have a task hold its dedup key."""
-    dedup = envelope.dedup
-    assert dedup is not None
+def take_key(tx: Tx, queue: int, task_id: str, dedup: Dedup) -> None:
+    """Have a task hold a dedup key."""
     until = tx.now + (dedup.window or 0.0) if dedup.mode is DedupMode.WINDOW else None
-    tx.conn.execute("INSERT OR REPLACE INTO dedup (queue, key, id, until) VALUES (?, ?, ?, ?)", (queue, dedup.key, envelope.id, until))
+    tx.conn.execute("INSERT OR REPLACE INTO dedup (queue, key, id, until) VALUES (?, ?, ?, ?)", (queue, dedup.key, task_id, until))
 
 
 def _count_ready(tx: Tx, batch: Batch, answers: list[Published]) -> None:

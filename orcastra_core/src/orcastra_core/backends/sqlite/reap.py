@@ -15,7 +15,6 @@ from orcastra_core.model.names import QueueName, SessionId
 from orcastra_core.model.session import Lost
 from orcastra_core.serialization import event_codec
 
-
 Begun: TypeAlias = tuple[int, SessionId, SessionFile]
 """A session that was begun: its number, its id and its file."""
 

@@ -10,13 +10,19 @@ from collections.abc import Callable, Sequence
 
 from orcastra_core.backends.sqlite.core import Core
 from orcastra_core.backends.sqlite.doorbell import HINTS, RESULTS, Doorbell, split_ids, split_results
-from orcastra_core.backends.sqlite.pushing import keep, push
 from orcastra_core.backends.sqlite.prune import anything_gone, prune
+from orcastra_core.backends.sqlite.pushing import keep, push
 from orcastra_core.backends.sqlite.rows import DEAD, FINISHED
 from orcastra_core.backends.sqlite.statements import select_list, sql
 from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.interfaces.results import ResultFeed, ResultStore
-from orcastra_core.model.errors import BrokerClosed, DeserializationError, InvalidOption, OrcastraError, SerializationError
+from orcastra_core.model.errors import (
+    BrokerClosed,
+    DeserializationError,
+    InvalidOption,
+    OrcastraError,
+    SerializationError,
+)
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.result import Absence, Result
 from orcastra_core.serialization.result_codec import decode_result, encode_result

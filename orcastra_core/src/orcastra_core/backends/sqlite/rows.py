@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-READY, DELAYED, BLOCKED, DEAD, FINISHED = range(5)
-"""``task.state``. READY is also said of what runs: whether it does, ``running`` tells."""
+READY, DELAYED, BLOCKED, DEAD, FINISHED, MOVED = range(6)
+"""``task.state``. READY is also said of what runs: whether it does, ``running`` tells.
+
+BLOCKED waits for its ordering key; MOVED waits for a Scheduler to publish it again.
+"""
 
 MODE_ALIVE, MODE_UNTIL_START, MODE_WINDOW = range(3)
 """``task.dedup_mode``: the numbers of ``DedupMode``."""

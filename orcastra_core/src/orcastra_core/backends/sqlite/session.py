@@ -43,7 +43,7 @@ class SqliteSession(Session):
         self._suspended = False
         self._doubt = False
         self._idle = False
-        self._seen: set[int] = set()
+        self._seen: set[Receipt] = set()
         self._told: dict[TaskId, int] = {}
         self._rung = False
         self._due_soon = False
@@ -113,7 +113,7 @@ class SqliteSession(Session):
             self._note_fenced()
         for item, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Done) or answer is STALE:
-                self._seen.discard(item.delivery.receipt)  # type: ignore[arg-type]
+                self._seen.discard(item.delivery.receipt)
         return answers
 
     async def signals(self, *, wait: float) -> Sequence[Signal]:
@@ -147,7 +147,7 @@ class SqliteSession(Session):
         return await self._core.read(work)
 
     def disown(self, receipts: Sequence[Receipt], /) -> None:
-        self._seen.difference_update(receipts)  # type: ignore[arg-type]  # what is none of ours is not in it
+        self._seen.difference_update(receipts)
         self._doubt = True
         self._ready.set()
 
@@ -244,15 +244,17 @@ class SqliteSession(Session):
                     return None
                 return conn.execute(sql("wishes"), (self.number,)).fetchall()
 
-            wishes = await self._core.read(work)
+            self._look_for_wishes = False  # what comes in from here on is looked for the next time
+            try:
+                wishes = await self._core.read(work)
+            except BaseException:
+                self._look_for_wishes = True
+                raise
             if wishes is None:
                 self._note_fenced()
                 return [Fenced()]
-            self._look_for_wishes = False
             signals = [CancelTask(task_id) for task_id, serial in wishes if self._told.get(task_id) != serial]
             self._told = dict(wishes)
-        if self._fenced:
-            return [Fenced()]
         if self._due_soon:
             self._due_soon = False
             signals.append(DueSoon())

@@ -21,7 +21,7 @@ NOTES = {
     Cap.INSPECT: "counts by walking what waits and runs; never the history",
 }
 
-LIMITS = Limits(priorities=(-100, 100), time_resolution=0.02, min_lease=0.5, recovery_time=1.0)
+LIMITS = Limits(priorities=(-100, 100), time_resolution=0.01, min_lease=0.5, recovery_time=1.0)
 
 EVENTS_MAX = 1_000_000
 """Entries the event log keeps unless the URL says otherwise."""

@@ -18,6 +18,7 @@ from orcastra_core.model.dead_letter import DEAD_LETTER_TTL
 from orcastra_core.model.errors import BrokerError
 from orcastra_core.model.settlement import DONE, STALE, Complete, Dead, Done, Failed, Moved, Release, Retry, Settled
 
+
 def settle(tx: Tx, session: int, batch: Sequence[Prepared | Failed], number: int) -> tuple[bool, list[Settled]]:
     """Settle a numbered batch, or return the answers it got before.
 
@@ -35,10 +36,14 @@ def settle(tx: Tx, session: int, batch: Sequence[Prepared | Failed], number: int
     if highest is not None and number <= highest:
         return True, [STALE] * len(batch)  # too old: its answers were dropped
     answers = _settle_plain(tx, session, batch) or _settle_any(tx, session, batch)
+    events: list[bytes] = []
     for item, answer in zip(batch, answers, strict=True):
-        if isinstance(answer, Done) and isinstance(item, Prepared) and item.reply is not None:
-            push(tx.effects, item.reply, item.task_id, item.result)
-    tx.append_events([item.events for item, said in zip(batch, answers, strict=True) if isinstance(said, Done) and item.events])  # type: ignore[union-attr]
+        if isinstance(answer, Done) and isinstance(item, Prepared):
+            if item.events:
+                events.append(item.events)
+            if item.reply is not None:
+                push(tx.effects, item.reply, item.task_id, item.result)
+    tx.append_events(events)
     conn.execute(
         "INSERT OR REPLACE INTO settled (session, slot, number, answers) VALUES (?, ?, ?, ?)",
         (session, slot, number, encode_answers(answers)),

@@ -84,4 +84,4 @@ class Waking:
                         continue
         for number in [n for n in self._peers if n not in present]:
             self._peers.pop(number).close()
-        self._listed = changed if time.time_ns() - changed > _SETTLED_NS else -1  # noqa: TID251 - compared with a file's
+        self._listed = changed if time.time_ns() - changed > _SETTLED_NS else -1

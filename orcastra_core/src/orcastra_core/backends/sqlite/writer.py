@@ -145,7 +145,6 @@ class Writer(CallThread):
             _Collapsed: Nothing of it happened, because of the error that is its cause.
         """
         wanted = self._settings.synchronous if any(call.durable for call in calls) else "normal"
-        outcomes: list[_Outcome] = []
         try:
             if wanted != self._synchronous:
                 conn.execute(f"PRAGMA synchronous = {wanted}")
@@ -155,8 +154,7 @@ class Writer(CallThread):
             if version != self._data_version:
                 self._data_version, self._others_wrote = version, time.monotonic()
             tx = Tx(conn, self._clock.now(), self.queues, self._settings.events_max, waited)
-            for call in calls:
-                outcomes.append(self._operate(tx, call))
+            outcomes = [self._operate(tx, call) for call in calls]
             tx.finish()
         except sqlite3.Error as error:
             _roll_back(conn)

@@ -25,7 +25,7 @@ CREATE TABLE task (
     id TEXT NOT NULL,
     queue INTEGER NOT NULL,
     level INTEGER NOT NULL DEFAULT 0,    -- minus the priority
-    state INTEGER NOT NULL DEFAULT 0,    -- 0 ready or running, 1 delayed, 2 behind its ordering key, 3 dead, 4 finished
+    state INTEGER NOT NULL DEFAULT 0,    -- 0 ready or running, 1 delayed, 2 behind its ordering key, 3 dead, 4 finished, 5 moved away
     attempt INTEGER NOT NULL DEFAULT 0,
     lost INTEGER NOT NULL DEFAULT 0,
     released INTEGER NOT NULL DEFAULT 0,
