@@ -37,7 +37,7 @@ async def test_burst_runs_what_is_there_and_ends(place: Any, start: Start) -> No
         assert (await greeted.wait(timeout=10)).value == {"text": "Hello Alice, 25"}
         assert str((await failed.wait(timeout=10)).error).startswith("ValueError: no 1")
         assert (await find(app, later.id)).state is State.DELAYED
-    assert "1 completed, 1 failed" in await worker.line("stopped")
+    assert "1 completed, 1 failed" in await worker.line("stopped:")
     assert "queues mail, default, 200 at a time" in await worker.line("started")
 
 
@@ -85,7 +85,7 @@ async def test_sigterm_lets_running_tasks_end_and_hands_the_rest_back_uncounted(
             assert (state.counts.attempt, state.counts.lost, state.counts.released) == (0, 0, released)
         assert await kinds(app, stays.id) == [EventKind.SUBMITTED, EventKind.RELEASED]
         assert gate.arrivals[3] == []
-    assert "1 completed, 0 failed, 1 released" in await worker.line("stopped")
+    assert "1 completed, 0 failed, 1 released" in await worker.line("stopped:")
 
 
 async def test_a_second_ctrl_c_hurries(place: Any, start: Start, gate: Any) -> None:

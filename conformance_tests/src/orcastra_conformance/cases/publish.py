@@ -26,7 +26,7 @@ async def _(t: Trial) -> None:
             result_ttl=7.0,
             parent=t.id(),
             counts=Counts(2, 0, 3),
-            headers={"x-test-ü": ["a", 1, b"\x00", {"deep": True}], "x-test-n": None},
+            headers={"x-test-a-1": ["a", 1, b"\x00", {"deep": True}], "x-test-n": None},
             extras={77: "later", 78: [1, 2]},
         ),
     ]

@@ -116,7 +116,6 @@ class Connection:
             raise WrongLoop("this app was opened before a fork: let the child make an app of its own")
         if loop is not asyncio.get_running_loop():
             raise WrongLoop("this app is open in another event loop: leave it there first, or make a second app")
-        return self._opened
 
     async def _open(self, queues: Sequence[QueueSpec]) -> Opened:
         # stevedore costs tens of milliseconds: not at import

@@ -18,9 +18,6 @@ from orcastra_core.runtime.worker_process import WorkerProcess
 
 _log = logging.getLogger("orcastra.shepherd")
 
-_MARGIN = 10.0
-"""Seconds beyond the grace after which a process that does not end is killed: it gives its tasks 5 to be cancelled."""
-
 _FIRST_DELAY = 0.1
 _MOST_DELAY = 30.0
 _STEADY = 10.0
@@ -36,6 +33,8 @@ class ShepherdOptions:
         processes: How many of them.
         env: Variables for them, beside those of this process.
         grace: Seconds that running tasks get after ``stop``, as the processes were told.
+        margin: Seconds beyond the grace after which a process that has not ended is
+            killed; it gives its tasks 5 of them to react to being cancelled.
         finite: Whether a process that ends with code 0 is done, and not to be replaced.
     """
 
@@ -43,6 +42,7 @@ class ShepherdOptions:
     processes: int
     env: Mapping[str, str] = attrs.Factory(dict)
     grace: float = 30.0
+    margin: float = 10.0
     finite: bool = False
 
 
@@ -173,9 +173,10 @@ class Shepherd:
         """Once told to stop, pass it on; kill what does not end in time."""
         await self._stop.wait()
         self._send_all(signal.SIGTERM)
-        if await _within(self._options.grace + _MARGIN, self._hurry):
+        margin = self._options.margin
+        if await _within(self._options.grace + margin, self._hurry):
             self._send_all(signal.SIGTERM)
-            await self._clock.sleep(_MARGIN)
+            await self._clock.sleep(margin)
         for process in self._herd.values():
             if process.alive:
                 self.killed += 1
