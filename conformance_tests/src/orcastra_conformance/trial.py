@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar, cast
 
 import attrs
 
@@ -23,6 +23,9 @@ from orcastra_core.model.published import Published, Stored
 from orcastra_core.model.schedule import Promotion
 from orcastra_core.model.settlement import Done, Settled, Settlement
 
+T = TypeVar("T")
+
+_SOON = 1.0
 FAR = 3600.0
 """Seconds that never pass during a case unless it moves the clock: for what must not happen yet."""
 
@@ -123,6 +126,25 @@ class Trial(Making):
         """Fetch one delivery."""
         return (await self.take(session, 1, *queues))[0]
 
+    async def awaited(self, session: Session, *queues: QueueName) -> Delivery:
+        """Wait for one delivery, for as long as it takes: to be started before what should wake it, and put to ``soon``."""
+        want = Want(1, [(queue, 1) for queue in queues or (self.queue(),)])
+        while not (got := await session.fetch(want, wait=FAR)):
+            pass  # it may return early and empty
+        self._note(f"{session.id} waiting fetch → {[shown(d) for d in got]}")
+        return got[0]
+
+    async def soon(self, call: Awaitable[T], because: str) -> T:
+        """Wait for something that ought to happen at once, and demand that it does."""
+        ends = asyncio.timeout(_SOON)
+        try:
+            async with ends:
+                return await call
+        except TimeoutError:
+            if not ends.expired():
+                raise
+            raise Violation(f"{because}; nothing came within {_SOON:g} s") from None
+
     async def nothing(self, session: Session, *queues: QueueName, because: str) -> None:
         """Demand that a fetch of up to 10 comes back empty: at once, and after a moment's wait."""
         want = Want(10, [(queue, 10) for queue in queues or (self.queue(),)])
@@ -198,6 +220,11 @@ class Trial(Making):
     def fail(self, because: str) -> Violation:
         """Return what to raise when something is wrong that no check puts well."""
         return Violation(because)
+
+    async def nothing_now(self, session: Session, *queues: QueueName, because: str) -> None:
+        """Demand that a fetch comes back empty at once: enough where what must not be there would be ahead of it."""
+        got = await session.fetch(Want(10, [(queue, 10) for queue in queues or (self.queue(),)]), wait=0)
+        self.expect.equal([shown(d) for d in got], [], because)
 
     async def _fetch_for_a_moment(self, session: Session, want: Want) -> list[Delivery]:
         async with asyncio.TaskGroup() as group:

@@ -7,7 +7,6 @@ import asyncio
 from orcastra_conformance.case import case
 from orcastra_conformance.steps import turns
 from orcastra_conformance.trial import FAR, Trial
-from orcastra_core.model.delivery import Want
 from orcastra_core.model.envelope import Dedup
 from orcastra_core.model.errors import UsageError
 from orcastra_core.model.event import EventKind
@@ -54,7 +53,11 @@ async def _(t: Trial) -> None:
     if broker.results is not None and feed is not None:
         (found,) = await broker.results.get([envelope.id])
         t.expect.equal(t.expect.is_a(found, Result, "it has a result").outcome, Outcome.CANCELLED, "cancelled")
-        t.expect.equal([r.id for r in await feed.next(wait=FAR)], [envelope.id], "pushed, once")
+        t.expect.equal(
+            [r.id for r in await t.soon(feed.next(wait=FAR), "the cancelled result is pushed")],
+            [envelope.id],
+            "pushed, once",
+        )
         await feed.close()
     if broker.events is not None:
         told = [e.event.task_id for e in await broker.events.read() if e.event.kind is EventKind.CANCELLED]
@@ -87,7 +90,11 @@ async def _(t: Trial) -> None:
         listening = group.create_task(session.signals(wait=FAR))
         await turns(20)
         await other.cancel([t.cancellation(b.envelope.id)])
-        t.expect.equal(list(await listening), [CancelTask(b.envelope.id)], "the session is told which")
+        t.expect.equal(
+            list(await t.soon(listening, "the session is told")),
+            [CancelTask(b.envelope.id)],
+            "the session is told which",
+        )
     t.expect.equal(len(await session.held()), 2, "it still holds both")
     await t.done(session, t.complete(a), t.complete(b))
     if broker.results is not None:
@@ -123,10 +130,10 @@ async def _(t: Trial) -> None:
     await t.stored(broker, t.envelope())
     session = await t.session(broker)
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(session.fetch(Want(1, [(t.queue(), 1)]), wait=FAR))
+        waiting = group.create_task(t.awaited(session))
         await turns(20)
         await other.resume([t.queue()])
-        t.expect.equal(len(await waiting), 1, "it returns with the task")
+        await t.soon(waiting, "resume wakes")
 
 
 @case("purge.waiting", needs=[Cap.PURGE], why="purge forgets what waits, of one queue, and says how many")

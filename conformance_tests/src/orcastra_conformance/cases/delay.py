@@ -107,7 +107,7 @@ async def _(t: Trial) -> None:
         raise NotApplicable("the broker needs no promoter, so there is nobody to tell")
     session = await t.session(broker)
     await t.stored(other, t.envelope(due=t.now() + FAR))
-    signals = await session.signals(wait=FAR)
+    signals = await t.soon(session.signals(wait=FAR), "a session is told DueSoon")
     t.expect.true(DueSoon() in signals, "the session of another client is told")
 
 

@@ -67,9 +67,8 @@ async def _(t: Trial) -> None:
         listening = group.create_task(t.expect.raises(BrokerClosed, session.signals(wait=FAR), "signals is freed"))
         await turns(20)
         await broker.close()
-        async with asyncio.timeout(1.0):
-            await fetching
-            await listening
+        await t.soon(fetching, "close frees a waiting fetch")
+        await t.soon(listening, "close frees a waiting signals")
 
 
 @case("life.reopen", why="a closed broker may be opened again; the store is as it was")

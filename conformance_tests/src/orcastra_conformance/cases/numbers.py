@@ -76,6 +76,7 @@ async def _(t: Trial) -> None:
 
 @case(
     "num.cancelled-settle",
+    slow=True,
     why="after a cancelled settle its repeat gets the first answer, and all of it took effect once",
 )
 async def _(t: Trial) -> None:
@@ -97,7 +98,7 @@ async def _(t: Trial) -> None:
             t.expect.equal(list(answers), list(cut.value or []), "the same answer")
         t.expect.equal((await t.one(session)).counts, Counts(1, 0, 0), "the attempt was counted once")
         t.expect.equal((await t.one(session, t.queue("next"))).envelope.id, follow_up.id, "the follow-up is there")
-        await t.nothing(session, t.queue(), t.queue("next"), because="once")
+        await t.nothing_now(session, t.queue(), t.queue("next"), because="once")
         if broker.events is not None:
             told = [e for e in await broker.events.read(limit=1000) if e.event.task_id == done.envelope.id]
             t.expect.equal(len(told), 1, "the event was appended once")

@@ -150,7 +150,7 @@ async def _(t: Trial) -> None:
     t.expect.same(got, [e.id for e in sent], "all of a full batch is there")
 
 
-@case("pub.cancelled", why="a cancelled publish took place wholly or not at all, and a repeat is harmless")
+@case("pub.cancelled", slow=True, why="a cancelled publish took place wholly or not at all, and a repeat is harmless")
 async def _(t: Trial) -> None:
     broker = await t.broker()
     t.needs_repeats()

@@ -81,7 +81,7 @@ async def _(t: Trial) -> None:
             await turns(20)
             delivery = await t.one(session)
             await t.done(session, t.complete(delivery, b"\x18\x2a", ttl=ttl))
-            got = await waiting
+            got = await t.soon(waiting, "a result is pushed")
         t.expect.equal(
             [(r.id, r.value) for r in got], [(delivery.envelope.id, b"\x18\x2a")], f"pushed, with TTL {ttl:g}"
         )
@@ -103,7 +103,7 @@ async def _(t: Trial) -> None:
     await t.done(session, t.retry(taken[4]))
     seen: list[str] = []
     while len(seen) < 4:
-        got = await feed.next(wait=FAR)
+        got = await t.soon(feed.next(wait=FAR), "every final settlement is pushed")
         seen += [r.id for r in got]
     t.expect.same(seen, [d.envelope.id for d in taken[:4]], "every final settlement, and no other")
     await feed.close()
@@ -115,7 +115,9 @@ async def _(t: Trial) -> None:
     for closing in ("feed", "broker"):
         feed = await _store(t, broker).subscribe()
         async with asyncio.TaskGroup() as group:
-            group.create_task(t.expect.raises(BrokerClosed, feed.next(wait=FAR), f"the {closing} was closed"))
+            group.create_task(
+                t.soon(t.expect.raises(BrokerClosed, feed.next(wait=FAR), f"the {closing} was closed"), "close frees")
+            )
             await turns(20)
             await (feed if closing == "feed" else broker).close()
         await feed.close()

@@ -30,7 +30,11 @@ async def _(t: Trial) -> None:
     for _ in range(2):
         await t.expect.raises(SessionFenced, session.fetch(want, wait=0), "fetch is refused, for ever")
         t.expect.equal(list(await t.settle(session, t.complete(a), t.retry(b))), [STALE, STALE], "settle is refused")
-        t.expect.equal(list(await session.signals(wait=FAR)), [Fenced()], "signals says so, at once and always")
+        t.expect.equal(
+            list(await t.soon(session.signals(wait=FAR), "signals says so")),
+            [Fenced()],
+            "signals says so, at once and always",
+        )
         t.expect.equal(list(await session.held()), [], "it holds nothing")
     heir = await t.session(broker)
     again = await t.take(heir, 2)
@@ -45,12 +49,16 @@ async def _(t: Trial) -> None:
     session = await t.session(broker)
     async with asyncio.TaskGroup() as group:
         fetch = session.fetch(Want(1, [(t.queue(), 1)]), wait=FAR)
-        group.create_task(t.expect.raises(SessionFenced, fetch, "the waiting fetch is refused"))
+        group.create_task(
+            t.soon(t.expect.raises(SessionFenced, fetch, "the waiting fetch is refused"), "the reap wakes")
+        )
         listening = group.create_task(session.signals(wait=FAR))
         await turns(20)
         await other.expire(session.id)
         await t.stored(other, t.envelope())
-        t.expect.equal(list(await listening), [Fenced()], "the waiting signals is told")
+        t.expect.equal(
+            list(await t.soon(listening, "the reap wakes signals")), [Fenced()], "the waiting signals is told"
+        )
     await t.one(await t.session(other))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from orcastra_core.model.envelope import NO_HEADERS, Dedup
+from orcastra_core.model.envelope import NO_HEADERS, Dedup, DedupMode
 from orcastra_core.model.errors import InvalidOption
 from orcastra_core.model.names import QueueName, check_name, queue_name
 from orcastra_core.runtime.task_spec import check_seconds
@@ -29,28 +29,34 @@ def span(option: str, value: object) -> float:
     return check_seconds(option, value.total_seconds() if isinstance(value, timedelta) else value)
 
 
-def _priority(value: object) -> int:
+def whole_priority(value: object) -> int:
+    """Return a priority. Raises InvalidOption; what the broker's limits are is the broker's to say."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidOption(f"priority={value!r}: expected a whole number")
     return value
 
 
 def _dedup(value: object) -> Dedup | None:
-    if isinstance(value, str):
-        check_name("dedup", value)
-        return Dedup(value)
-    if value is None or isinstance(value, Dedup):
-        return value
-    raise InvalidOption(f"dedup={value!r}: expected text or a Dedup")
+    if value is None:
+        return None
+    dedup = Dedup(value) if isinstance(value, str) else value
+    if not isinstance(dedup, Dedup) or not isinstance(dedup.mode, DedupMode):
+        raise InvalidOption(f"dedup={value!r}: expected text or a Dedup")
+    check_name("dedup", dedup.key)
+    if dedup.mode is DedupMode.WINDOW:
+        check_seconds("dedup window", dedup.window, least=0.001)
+    elif dedup.window is not None:
+        raise InvalidOption(f"dedup={value!r}: only DedupMode.WINDOW has a window")
+    return dedup
 
 
 def _order_by(value: object) -> str | None:
     return None if value is None else check_name("ordering key", value)
 
 
-def _headers(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def _headers(value: Mapping[Any, Any]) -> Mapping[str, Any]:
     for name in value:
-        if not name.startswith("x-") or name.count("-") < 2:
+        if not isinstance(name, str) or not name.startswith("x-") or name.count("-") < 2:
             raise InvalidOption(f"headers: {name!r} is not named x-<dist>-<name>")
     return MappingProxyType(dict(value))
 
@@ -93,9 +99,9 @@ class SubmitOptions:
         """
         readers: dict[str, Callable[[Any], Any]] = {
             "queue": queue_name,
-            "delay": lambda value: span("delay", value),
+            "delay": lambda value: None if value is None else span("delay", value),
             "at": lambda value: moment("at", value),
-            "priority": _priority,
+            "priority": whole_priority,
             "dedup": _dedup,
             "order_by": _order_by,
             "timeout": lambda value: span("timeout", value),
@@ -105,11 +111,12 @@ class SubmitOptions:
         changes: dict[str, Any] = {}
         for name, value in given.items():
             if name == "expires" and isinstance(value, datetime):
-                changes["expires_at"] = moment("expires", value)
+                changes |= {"expires": None, "expires_at": moment("expires", value)}
             elif name == "expires":
-                changes["expires"] = span("expires", value)
+                changes |= {"expires": span("expires", value), "expires_at": None}
             else:
                 changes[name] = readers[name](value)
-        if changes.get("delay") is not None and changes.get("at") is not None:
+        changed = attrs.evolve(self, **changes)
+        if changed.delay is not None and changed.at is not None:
             raise InvalidOption("delay= and at= both say when: give one")
-        return attrs.evolve(self, **changes)
+        return changed

@@ -100,7 +100,7 @@ class Orca(Generic[P, R]):
 
         Args:
             queue: Where it waits.
-            delay: Not before this many seconds from the submit.
+            delay: Not before this many seconds from the submit; None for no delay.
             at: Not before this aware datetime.
             priority: Larger is served first; the broker's limits say how far.
             dedup: A key that at most one task of the queue holds: until it has
@@ -115,8 +115,6 @@ class Orca(Generic[P, R]):
             InvalidOption: One of them is out of its range; names the task and the option.
         """
         given = {name: value for name, value in locals().items() if name != "self" and value is not UNSET}
-        if given.get("delay", UNSET) is None:
-            del given["delay"]
         try:
             changed = self._options.changed(given)
         except ValueError as error:

@@ -217,6 +217,7 @@ class Orcastra(Tasks):
             until=until,
             grace=grace,
             unknown_task_grace=unknown_task_grace,
+            events=bool(self._events),
             full_events=self._events == "full",
         )
         opened = self._connection.opened

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orcastra_core.app.options import whole_priority
 from orcastra_core.model.errors import InvalidName, InvalidOption
 from orcastra_core.model.names import QueueName, TaskName, queue_name, task_name
 from orcastra_core.model.retry import RetryPolicy
@@ -74,7 +75,7 @@ class Registry:
             signature=Signature.of(function, full),
             retry=retry,
             timeout=None if timeout is None else check_seconds("timeout", timeout, least=0.001),
-            priority=priority,
+            priority=whole_priority(priority),
             result_ttl=check_seconds("result_ttl", result_ttl),
             own_process=isolation == "process",
         )

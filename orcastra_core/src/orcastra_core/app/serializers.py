@@ -9,6 +9,9 @@ from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.model.errors import UnknownContentType
 from orcastra_core.model.result import Result
 from orcastra_core.runtime.task_spec import TaskSpec
+from orcastra_core.serialization.registry import SerializerRegistry
+
+SERIALIZERS = "orcastra.serializers"
 
 
 class Serializers:
@@ -21,21 +24,21 @@ class Serializers:
     def __init__(self, name: str) -> None:
         self._name = name
         self._default: Serializer | None = None
-        self._known: dict[str, Serializer] = {}
+        self._readers = SerializerRegistry(())
+        self._complete = False
 
     def load(self) -> None:
-        """Load the default. Raises PluginNotFound and its like."""
-        from orcastra_core.plugins import load
-
+        """Load the one to write with. Raises PluginNotFound and its like."""
         if self._default is None:
-            self._default = load("orcastra.serializers", self._name)()
-            self._known[self._default.content_type] = self._default
+            from orcastra_core.plugins import load
+
+            self._default = load(SERIALIZERS, self._name)()
+            self._readers = SerializerRegistry([self._default])
 
     @property
     def default(self) -> Serializer:
         """The one to write with."""
-        if self._default is None:
-            self.load()
+        self.load()
         assert self._default is not None
         return self._default
 
@@ -45,8 +48,17 @@ class Serializers:
         Raises:
             UnknownContentType: None that is installed writes it.
         """
-        found = self._known.get(content_type)
-        return found if found is not None else self._find(content_type)
+        try:
+            return self._readers(content_type)
+        except UnknownContentType:
+            if self._complete:
+                raise
+        from orcastra_core.plugins import load, survey
+
+        loadable = [plugin.name for plugin in survey(SERIALIZERS, importing=True) if plugin.error is None]
+        self._readers = SerializerRegistry([self.default, *(load(SERIALIZERS, name)() for name in loadable)])
+        self._complete = True
+        return self._readers(content_type)
 
     def reader(self, spec: TaskSpec) -> Callable[[Result], Any]:
         """Return what reads the value of a task's result, rebuilt by its return annotation."""
@@ -55,16 +67,3 @@ class Serializers:
     def read(self, result: Result) -> Any:
         """Read a result's value as plain values."""
         return self.by_content_type(result.content_type).loads(result.value)
-
-    def _find(self, content_type: str) -> Serializer:
-        from orcastra_core.plugins import load, survey
-
-        for plugin in survey("orcastra.serializers", importing=True):
-            if plugin.error is None:
-                serializer: Serializer = load("orcastra.serializers", plugin.name)()
-                self._known.setdefault(serializer.content_type, serializer)
-        if content_type not in self._known:
-            raise UnknownContentType(
-                f"no installed serializer reads {content_type!r} (installed: {', '.join(sorted(self._known))})"
-            )
-        return self._known[content_type]

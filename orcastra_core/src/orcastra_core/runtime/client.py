@@ -23,6 +23,7 @@ from orcastra_core.runtime.background import Background
 from orcastra_core.runtime.batcher import BATCH_BYTES, Batcher
 from orcastra_core.runtime.deferral import DeferredResults, cancel_deferred, deferred
 from orcastra_core.runtime.errors import first_leaf
+from orcastra_core.runtime.event_sink import Silence
 from orcastra_core.runtime.middleware import around_submit
 from orcastra_core.runtime.verdict import cancelled_result
 from orcastra_core.runtime.waiter import ResultWaiter
@@ -149,7 +150,7 @@ class Client:
         """Cancel tasks."""
         self._profile.require(Cap.CANCEL)
         now = self._clock.now()
-        writer = EventWriter(None)
+        writer = self._writer or Silence()
         wishes = [
             Cancellation(task_id, cancelled_result(task_id, now), writer.event(EventKind.CANCELLED, now, task_id))
             for task_id in ids

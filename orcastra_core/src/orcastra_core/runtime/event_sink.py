@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.events import EventLog
 from orcastra_core.model.errors import BrokerError
+from orcastra_core.model.event import EventKind
+from orcastra_core.model.ids import TaskId
 from orcastra_core.runtime.patience import Patience
+from orcastra_core.serialization.event_codec import EventWriter
 
 _MOST = 10_000
+
+
+class Silence(EventWriter):
+    """Writes no events: for ``events=False`` and for brokers that keep none."""
+
+    def completed(self, task_id: TaskId, at: float, attempt: int = 0) -> bytes:
+        return b""
+
+    def submitted(self, task_id: TaskId, at: float, queue: str, task: str) -> bytes:
+        return b""
+
+    def event(
+        self, kind: EventKind, at: float, task_id: TaskId | None = None, attempt: int = 0, **detail: Any
+    ) -> bytes:
+        return b""
 
 
 class EventSink:
@@ -27,8 +46,8 @@ class EventSink:
         self._wake = asyncio.Event()
 
     def add(self, record: bytes) -> None:
-        """Append ``record`` soon."""
-        if self._log is not None:
+        """Append ``record`` soon, unless it is empty."""
+        if record and self._log is not None:
             self._records.append(record)
             del self._records[:-_MOST]
             self._wake.set()

@@ -12,6 +12,7 @@ from orcastra_core.model.event import EventKind
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.result import ErrorInfo
 from orcastra_core.model.settlement import Dead, Settlement
+from orcastra_core.runtime.event_sink import Silence
 from orcastra_core.runtime.patience import Patience
 from orcastra_core.runtime.settler import Settler
 from orcastra_core.runtime.stats import Stats
@@ -37,12 +38,13 @@ class Tenure:
         rng: random.Random,
         stats: Stats,
         log_events: Callable[[bytes], None],
+        events: bool = True,
         full_events: bool = False,
     ) -> None:
         self.session = session
-        self.full_events = full_events
+        self.full_events = events and full_events
         self.fenced = False
-        self.judge = Judge(EventWriter(session.id), rng)
+        self.judge = Judge(EventWriter(session.id) if events else Silence(), rng)
         self.settler = Settler(
             session,
             max_batch=max_batch,

@@ -177,6 +177,7 @@ class Worker:
             rng=self._rng,
             stats=self.stats,
             log_events=sink.add,
+            events=self.options.events and self._profile.offers(Cap.EVENTS),
             full_events=self.options.full_events,
         )
         writer = tenure.judge.writer

@@ -46,6 +46,7 @@ class WorkerOptions:
         until: When it ends by itself.
         grace: Seconds that running tasks get after ``stop``.
         unknown_task_grace: Seconds an unknown task is released before it is dead-lettered.
+        events: Whether to keep the event log.
         full_events: Whether to log STARTED as well.
     """
 
@@ -56,4 +57,5 @@ class WorkerOptions:
     until: Until = Until.STOPPED
     grace: float = attrs.field(default=30.0, validator=_seconds)
     unknown_task_grace: float = attrs.field(default=300.0, validator=_seconds)
+    events: bool = True
     full_events: bool = False

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orcastra_core.backends.sqlite.publish import Batch
-from orcastra_core.backends.sqlite.rows import has_keys
 from orcastra_core.backends.sqlite.settings import LIMITS
+from orcastra_core.model.envelope import Envelope
 from orcastra_core.model.errors import BodyTooLarge, InvalidOption, SerializationError
-from orcastra_core.model.result import Result
 from orcastra_core.model.settlement import Complete, Dead, Failed, Moved, Release, Retry, Settlement
 from orcastra_core.serialization.result_codec import encode_result, write_error
 
@@ -28,9 +27,19 @@ class Prepared:
         emit: What it publishes.
         events: Its records.
         task_id: Of the result.
+        plain: Whether it completes a task on which no keys hang, and publishes nothing.
     """
 
-    __slots__ = ("after", "emit", "error", "events", "kind", "reason", "receipt", "reply", "result", "task_id", "ttl")
+    # defaults here and not in __init__: most settlements are completions that have none of this
+    after = 0.0
+    reason = ""
+    error = b""
+    emit: Batch | None = None
+    result = b""
+    ttl = 0.0
+    task_id = ""
+    reply: str | None = None
+    plain = False
 
     def __init__(self, item: Settlement) -> None:
         """Raises InvalidOption, BodyTooLarge or SerializationError for what cannot be settled."""
@@ -39,11 +48,22 @@ class Prepared:
         receipt = delivery.receipt
         self.receipt = receipt if type(receipt) is int and 0 <= receipt < 1 << 63 else -1
         self.events = item.events
-        self.after, self.reason, self.error, self.emit, self.result, self.reply = 0.0, "", b"", None, b"", None
-        if isinstance(item, Complete | Dead):
-            self._take_result(item.result, item)
+        if kind is Complete or kind is Dead:
+            assert isinstance(item, Complete | Dead)
+            result, envelope = item.result, delivery.envelope
+            if result.id != envelope.id:
+                raise InvalidOption(f"a result of {result.id} cannot end {envelope.id}")
+            if len(result.value) > LIMITS.max_body:
+                raise BodyTooLarge(f"the result has {len(result.value)} bytes; at most {LIMITS.max_body} are taken")
+            self.result = encode_result(result)
+            self.ttl = result.ttl
+            self.task_id = result.id
+            if isinstance(envelope, Envelope):
+                self.reply = envelope.reply
             if item.emit:
                 self.emit = Batch(item.emit)
+            elif kind is Complete and not self.receipt & 1:
+                self.plain = True
             if isinstance(item, Dead):
                 self.reason = item.reason.encode("utf-8", "backslashreplace").decode()
                 self.error = write_error(item.error)
@@ -53,22 +73,6 @@ class Prepared:
                 raise InvalidOption(f"{item.after} s is longer than this broker delays")
         elif not isinstance(item, Moved):
             raise InvalidOption(f"{kind.__name__} is no settlement")
-
-    def _take_result(self, result: Result, item: Complete | Dead) -> None:
-        envelope = item.delivery.envelope
-        if result.id != envelope.id:
-            raise InvalidOption(f"a result of {result.id} cannot end {envelope.id}")
-        if len(result.value) > LIMITS.max_body:
-            raise BodyTooLarge(f"the result has {len(result.value)} bytes; at most {LIMITS.max_body} are taken")
-        self.result = encode_result(result)
-        self.ttl = result.ttl
-        self.task_id = result.id
-        self.reply = getattr(envelope, "reply", None)
-
-    @property
-    def plain(self) -> bool:
-        """Whether it completes a task without keys and publishes nothing."""
-        return self.kind is Complete and self.emit is None and not has_keys(self.receipt)
 
 
 def prepare(batch: Sequence[Settlement]) -> list[Prepared | Failed]:

@@ -219,10 +219,7 @@ def take_key(tx: Tx, queue: int, task_id: str, dedup: Dedup) -> None:
 
 
 def _count_ready(tx: Tx, batch: Batch, answers: list[Published]) -> None:
-    ready = tx.effects.ready
-    for envelope, answer in zip(batch.envelopes, answers, strict=True):
-        if answer is STORED:
-            ready[envelope.queue] += 1
+    tx.effects.ready.update([envelope.queue for envelope, answer in zip(batch.envelopes, answers, strict=True) if answer is STORED])
 
 
 def _too_far() -> Refused:

@@ -29,8 +29,3 @@ NUM = f"((receipt >> 1) & {_NUM_MASK})"
 def num_of(receipt: int) -> int:
     """Return the number of the task that a receipt is about."""
     return receipt >> 1 & _NUM_MASK
-
-
-def has_keys(receipt: int) -> bool:
-    """Whether a dedup key or an ordering key hangs on the task."""
-    return bool(receipt & 1)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from orcastra_core.backends.sqlite import reap
 from orcastra_core.backends.sqlite.core import Core
 from orcastra_core.backends.sqlite.doorbell import CANCEL, DUE, FENCED, READY, Doorbell
-from orcastra_core.backends.sqlite.fetch import Handout, take, unpack, unseen
+from orcastra_core.backends.sqlite.fetch import Handout, name_them, nameless, take, unpack, unseen
 from orcastra_core.backends.sqlite.outcomes import prepare
 from orcastra_core.backends.sqlite.session_file import SessionFile
 from orcastra_core.backends.sqlite.settle import settle
@@ -207,13 +207,18 @@ class SqliteSession(Session):
         except SessionFenced:
             self._note_fenced()
             raise
-        self._doubt = handout.more
         if handout.suspects:
             self._look_for_wishes = True
             self._signal.set()
-        for _, records, _ in handout.parts:
-            self._seen.update([record[0] for record in records])
-        return unpack(handout)
+        deliveries = unpack(handout)
+        strange = nameless(deliveries)
+        if strange:
+            held = deliveries
+            deliveries = await self._core.read(lambda conn: name_them(conn, held, strange))
+        for part in handout.parts:
+            self._seen.update(part.pairs[::2])
+        self._doubt = handout.more
+        return deliveries
 
     async def _peek(self, want: Want) -> tuple[bool, float | None]:
         """Return whether there is something to take, and the seconds until something may be."""

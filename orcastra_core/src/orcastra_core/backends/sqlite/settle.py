@@ -55,7 +55,7 @@ def _settle_plain(tx: Tx, session: int, batch: Sequence[Prepared | Failed]) -> l
     """Settle a batch of plain completions that are all held; None, and nothing done, if it is anything else."""
     receipts: list[int] = []
     for item in batch:
-        if not isinstance(item, Prepared) or not item.plain:
+        if type(item) is not Prepared or not item.plain:
             return None
         receipts.append(item.receipt)
     if not receipts or len(set(receipts)) < len(receipts):

@@ -1,4 +1,4 @@
-SELECT queue.name, receipt, task.level, 0, attempt, lost, released, -1, length(envelope), task.id, envelope
+SELECT queue.name, receipt, attempt, lost, released, envelope
 FROM running
 JOIN task ON task.num = {num}
 JOIN queue ON queue.num = task.queue
