@@ -85,7 +85,9 @@ async def test_no_url_names_the_ways_to_give_one(orcastra: Orca, place: Any) -> 
         ),
     ],
 )
-async def test_a_module_that_fails_says_in_which_line(orcastra: Orca, place: Any, source: str, parts: list[str]) -> None:
+async def test_a_module_that_fails_says_in_which_line(
+    orcastra: Orca, place: Any, source: str, parts: list[str]
+) -> None:
     (place.path / "broken.py").write_text(source)
     one_line(await orcastra("worker", "broken:app"), 1, *parts)
 
@@ -128,7 +130,14 @@ async def test_a_reader_that_has_gone_ends_it_quietly(place: Any) -> None:
 async def test_a_full_disk_behind_standard_output(place: Any) -> None:
     with open("/dev/full", "w") as full:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "orcastra_core.cli", "plugins", cwd=place.path, env=place.env, stdout=full, stderr=PIPE
+            sys.executable,
+            "-m",
+            "orcastra_core.cli",
+            "plugins",
+            cwd=place.path,
+            env=place.env,
+            stdout=full,
+            stderr=PIPE,
         )
         _, err = await process.communicate()
     assert process.returncode == 1

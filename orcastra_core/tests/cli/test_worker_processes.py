@@ -112,6 +112,7 @@ async def test_without_a_shepherd_its_first_outcome_is_stale(place: Any, start: 
         await first.line("was reaped")
         first.send(signal.SIGTERM)
         assert await first.end() == 0
+        print(first.text); print(second.text)
         assert sorted(await kinds(app, handle.id)) == [
             EventKind.SUBMITTED,
             EventKind.COMPLETED,

@@ -109,6 +109,10 @@ class Broker(ABC):
         is held is Duplicate of its holder, and open to that very id; of two
         equal keys in a batch the first wins. A Duplicate stores, changes and delays nothing.
 
+        A task that comes back through a Scheduler and finds its WINDOW or
+        UNTIL_START key with another goes on without it. What the broker does not
+        claim (DELAY, PRIORITY, DEDUP, ORDERED_KEY) and an envelope asks for is Refused.
+
         Does not raise for a part of the batch, nor for the whole of it when
         the store is unreachable: those items are Unknown.
 
@@ -177,10 +181,11 @@ class Broker(ABC):
         """Cancel tasks. Cap.CANCEL.
 
         A waiting or delayed task is REMOVED: in one atomic step it will never
-        be handed out, its dedup key is free, its cancelled Result is stored and
+        be handed out, its dedup key is free (a WINDOW's stays for its window), its cancelled Result is stored and
         pushed, its events are appended. A running one is SIGNALLED: its session
-        gets CancelTask; the outcome is the session's to settle. A dead letter
-        or a finished task is TOO_LATE. Idempotent.
+        gets CancelTask, and so does the next holder if that one is reaped; the outcome
+        is the session's to settle. A dead letter or a finished task, a
+        cancelled one included, is TOO_LATE.
         """
         raise Unsupported(Cap.CANCEL)
 
@@ -208,7 +213,8 @@ class Broker(ABC):
     ) -> int:
         """Forget the tasks of a queue that are in one of ``states``, keys and all. Cap.PURGE.
 
-        READY, DELAYED and DEAD may be named; their waiters are not told.
+        READY, DELAYED and DEAD may be named; their waiters are not told. What is
+        forgotten is unknown: publishing its id again stores it.
 
         Returns:
             How many were forgotten.

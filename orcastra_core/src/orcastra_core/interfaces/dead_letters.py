@@ -34,7 +34,7 @@ class DeadLetterStore(ABC):
     async def replay(self, ids: Sequence[TaskId], /, *, events: Sequence[bytes] = ()) -> Sequence[Published | None]:
         """Put dead letters back into their queues, counts at zero, their failed results forgotten; each atomically.
 
-        Keeps the id. Takes the dedup key again: Duplicate if somebody else
+        ``events`` are aligned with ``ids``, each appended if its letter is Stored. Keeps the id. Takes the dedup key again: Duplicate if somebody else
         holds it, and then the dead letter stays. Refused for unreadable bytes. None for ids that are no dead letters.
         """
 

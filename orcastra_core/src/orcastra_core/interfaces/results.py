@@ -41,7 +41,7 @@ class ResultStore(ABC):
     async def put(self, batch: Sequence[tuple[Result, str | None]], /) -> None:
         """Store results, each with the reply channel to push it to, for a queue in another store.
 
-        Idempotent: the first result of an id stays. Written first, settled second. A
+        Idempotent. A later ``ended_at`` replaces an earlier one: a replay ends again. Written first, settled second. A
         store that serves only its own queue leaves this as it is.
         """
         raise Unsupported(Cap.RESULTS)
@@ -51,7 +51,7 @@ class ResultStore(ABC):
         """Return results, or why there is none.
 
         A store without Cap.LOOKUP cannot tell and says PENDING. EXPIRED is
-        said for as long as the store remembers the id (``limits.publish_window`` at least).
+        said for as long as the store remembers the id: ``limits.publish_window`` at least, from the end of the TTL.
         """
 
     @abstractmethod

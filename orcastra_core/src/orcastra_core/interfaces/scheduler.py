@@ -44,7 +44,7 @@ class Scheduler(ABC):
 
     @abstractmethod
     async def claim(self, *, limit: int, lease: float) -> tuple[float, Sequence[Schedule]]:
-        """Take what is due by the store's clock, exclusively for ``lease`` seconds.
+        """Take what is due by the store's clock and not paused, exclusively for ``lease`` seconds.
 
         Returns:
             The store's now (Unix seconds) and at most ``limit`` schedules, earliest first.
@@ -59,7 +59,7 @@ class Scheduler(ABC):
 
     @abstractmethod
     async def next_in(self) -> float | None:
-        """Return the seconds, by the store's clock, until something is due; None if nothing waits."""
+        """Return the seconds, by the store's clock, until something is due; None if nothing waits. Paused ones do not count."""
 
     async def promote(self, broker: Broker, /, *, limit: int, plan: Plan) -> Promotion:
         """Publish what is due, at most ``limit`` schedules, and say when to come again.

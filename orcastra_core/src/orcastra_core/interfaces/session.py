@@ -42,7 +42,7 @@ class Session(ABC):
         within a priority (to the letter only where Cap.ORDERED_QUEUE is claimed). Nothing is prefetched beyond what is returned. Waits only
         while all of the queues are empty (or paused), returns with the first
         delivery, and with ``[]`` after ``wait`` seconds. ``wait=0`` answers at once.
-        May return early and empty.
+        May return early and empty. Queues that were not named to ``open_session`` are fine.
 
         Nothing is stranded: after a fetch that raised or was cancelled, the
         next one first hands out what the store says this session holds and its
@@ -66,6 +66,8 @@ class Session(ABC):
         has no effect whatever; so is the second settlement of one delivery in a batch.
         Emitted envelopes follow the rules of ``publish``; ``Done.emitted`` is aligned with them.
 
+        After a reap every item is STALE, also a repeat of what took effect before it.
+
         Calls are numbered. After a call that raised or was cancelled the
         caller repeats it, same number and same batch: if it had taken effect it
         gets the answer of the first, not STALE. The store keeps the answers of the
@@ -73,7 +75,7 @@ class Session(ABC):
         is neither new nor kept answers STALE and has no effect. Empty batches are not sent.
 
         Args:
-            batch: At most ``limits.max_batch`` settlements.
+            batch: At most ``limits.max_batch`` settlements; a Result is of the task it settles.
             number: From 1, one more with each new batch of this session.
 
         Raises:

@@ -61,7 +61,8 @@ class Envelope:
         due: Not before this moment of the store's clock, Unix seconds. The only form of delay.
         expires: Not to be started after this moment, Unix seconds of the store's clock. The runtime judges it at hand-over.
         dedup: Its dedup key, if any.
-        order_by: Its ordering key: the next task of a key waits until the one before it is settled for good.
+        order_by: Its ordering key, scoped to the queue: the next task of a key waits (as DELAYED, ``due`` None) until the
+            one before it is settled for good.
         reply: The channel of the client that may wait for the result.
         submitted_at: When the client made it, by the client's clock, Unix seconds.
         timeout: Seconds an attempt may take, instead of the task's own; 0 for none.

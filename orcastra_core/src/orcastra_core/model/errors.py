@@ -47,6 +47,7 @@ translates its client's exceptions at one edge, keeps ``__cause__`` and sets
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -256,15 +257,21 @@ class Steer(Exception):  # noqa: N818 - raised by a task to say what should happ
     """What a task raises to steer its own outcome. Not an OrcastraError."""
 
 
+def _delay(name: str, after: object) -> float:
+    if isinstance(after, bool) or not isinstance(after, (int, float)) or not math.isfinite(after):
+        raise InvalidOption(f"{name}({after!r}): expected seconds")
+    return max(0.0, float(after))
+
+
 class RetryLater(Steer):
     """This attempt failed; try again ``after`` seconds, whatever the policy's delay says.
 
-    ``max_attempts`` and ``max_elapsed`` still hold.
+    ``max_attempts`` and ``max_elapsed`` still hold. Less than 0 is 0; InvalidOption for what are no seconds.
     """
 
     def __init__(self, after: float = 0.0, reason: str = "") -> None:
-        super().__init__(reason or f"retry after {after} s")
-        self.after: float = after
+        self.after: float = _delay("RetryLater", after)
+        super().__init__(reason or f"retry after {after:g} s")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.after, str(self))
@@ -282,8 +289,8 @@ class Snooze(Steer):
     """Not now: hand the task back for ``after`` seconds without counting an attempt."""
 
     def __init__(self, after: float) -> None:
-        super().__init__(f"snoozed for {after} s")
-        self.after: float = after
+        self.after: float = _delay("Snooze", after)
+        super().__init__(f"snoozed for {after:g} s")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.after,)

@@ -37,7 +37,7 @@ class Complete:
 
 @attrs.frozen
 class Retry:
-    """The attempt failed; hand it out again ``after`` seconds, ``attempt`` + 1."""
+    """The attempt failed; hand it out again ``after`` seconds, ``attempt`` + 1, behind what is ready by then."""
 
     delivery: Delivery
     after: float
@@ -59,7 +59,11 @@ class Dead:
 
 @attrs.frozen
 class Release:
-    """Hand it back for ``after`` seconds: ``released`` + 1, no attempt counted."""
+    """Hand it back for ``after`` seconds: ``released`` + 1, no attempt counted.
+
+    At once (``after`` 0), it goes ahead of what was published after it, where
+    Cap.ORDERED_QUEUE is claimed.
+    """
 
     delivery: Delivery
     after: float = 0.0
@@ -70,7 +74,8 @@ class Release:
 class Moved:
     """It is durable elsewhere (a Scheduler has it): remove it here and store no result.
 
-    Its dedup key stays held, for the same id to take up again.
+    Its dedup key and its place in the line of its ordering key stay held, for
+    the same id to take up again; a cancel of the id frees them.
     """
 
     delivery: Delivery

@@ -20,14 +20,19 @@ class RemoteFailure(Exception):
         return f"{self.info.type}: {self.info.message}"
 
 
+def text_of(error: BaseException) -> str:
+    """Return an exception's text, whatever its ``__str__`` does."""
+    try:
+        return str(error)
+    except BaseException as broken:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"<its __str__ raised {type(broken).__name__}>"
+
+
 def describe(error: BaseException, *, retryable: bool = False) -> ErrorInfo:
     """Return an exception as it is recorded: qualified type, text, bounded traceback."""
     cls = type(error)
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    try:
-        message = str(error)
-    except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
-        message = f"<its __str__ raised {type(broken).__name__}>"
+    message = text_of(error)
     # the first frame is ours, the caller's business begins behind it
     frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
     text = "".join(traceback.format_exception(cls, error, frames))

@@ -15,7 +15,6 @@ from orcastra_core.interfaces.middleware import Middleware
 from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.model.delivery import Delivery, Receipt
 from orcastra_core.model.envelope import Envelope, Unreadable
-from orcastra_core.model.errors import CodecError, InvalidArguments
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName, TaskName
 from orcastra_core.model.result import ErrorInfo
@@ -23,7 +22,7 @@ from orcastra_core.runtime.context import enter
 from orcastra_core.runtime.deadlines import Deadlines
 from orcastra_core.runtime.describe import describe
 from orcastra_core.runtime.middleware import run_through
-from orcastra_core.runtime.outcome import raised, returned
+from orcastra_core.runtime.outcome import raised, returned, unsettled
 from orcastra_core.runtime.run import Cause, Run
 from orcastra_core.runtime.stats import Stats
 from orcastra_core.runtime.task_spec import TaskSpec
@@ -121,9 +120,9 @@ class Executor:
             serializer = self._serializers(envelope.content_type)
             # a process of its own reads its arguments itself
             args, kwargs = ((), {}) if spec.own_process else spec.signature.load(serializer, envelope.body)
-        except (CodecError, InvalidArguments) as error:
+        except Exception as error:  # noqa: BLE001 - rebuilding arguments runs the user's converters
             info = describe(error)
-            tenure.settle(tenure.judge.dead(delivery, envelope, spec, f"undecodable: {error}", info, now))
+            tenure.settle(tenure.judge.dead(delivery, envelope, spec, f"undecodable: {info.message}", info, now))
             return
         timeout = spec.timeout if envelope.timeout is None else (envelope.timeout or None)
         run = Run(delivery, envelope, spec, tenure, timeout)
@@ -171,26 +170,26 @@ class Executor:
                 value = await spec.function(*args, **kwargs)
             else:
                 value = await self._call(run, args, kwargs)
-        except GeneratorExit:
-            raise
         except BaseException as failure:  # noqa: BLE001 - whatever a task raises is its outcome, SystemExit too
+            if self._loop.is_closed():
+                raise
             error = failure
         del self._runs[run]
         if self._by_id.get(run.envelope.id) is run:
             del self._by_id[run.envelope.id]
         if run.timeout is not None:
             self._deadlines.discard(run, run.timeout)
-        if isinstance(error, asyncio.CancelledError) and run.cause is None:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # somebody else stops the whole loop: the delivery is the session's to release
-                raise error
+        # Cancelled by none of us: by itself, or with the whole loop, and then nothing below reaches the store any more.
         now = self._clock.now()
-        if error is None and run.cause is not Cause.TIMEOUT:
-            serializer = self._serializers(run.envelope.content_type)
-            run.tenure.settle(returned(run, value, serializer, self._max_body, now, self.stats))
-        else:
-            run.tenure.settle(raised(run, error, now, self.stats))
+        try:
+            if error is None and run.cause is not Cause.TIMEOUT:
+                serializer = self._serializers(run.envelope.content_type)
+                settlement = returned(run, value, serializer, self._max_body, now, self.stats)
+            else:
+                settlement = raised(run, error, now, self.stats)
+        except Exception as broken:  # noqa: BLE001 - a policy's backoff or a value's own method: the user's code too
+            settlement = unsettled(run, broken, now, self.stats)
+        run.tenure.settle(settlement)
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
 

@@ -37,7 +37,7 @@ class Fetcher:
 
     Takes turns which queue comes first, so that none starves. Holds back
     while outcomes pile up unsettled. Runs suspects, deliveries that have lost their
-    holders twice, with nothing beside them.
+    holders twice, with nothing beside them. Begins no fetch once ``stop`` is set.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Fetcher:
         max_batch: int,
         clock: Clock,
         rng: random.Random,
+        stop: asyncio.Event,
         wait: float = WAIT,
     ) -> None:
         self._tenure = tenure
@@ -59,7 +60,8 @@ class Fetcher:
         self._patience = Patience("fetching", clock, rng)
         self._wait = wait
         self._suspects: deque[Delivery] = deque()
-        self._stopping = False
+        self._stop = stop
+        self._ending = False
         self.empty = asyncio.Event()
         """Set when the last fetch found nothing."""
 
@@ -74,7 +76,9 @@ class Fetcher:
         while True:
             await executor.wait_for(lambda: executor.free > 0)
             await self._tenure.settler.backlog_below(_BACKLOG_PER_SLOT * executor.concurrency)
-            if self._stopping:
+            if self._is_over():
+                return
+            if self._is_over():
                 return
             free = min(executor.free, self._max_batch)
             self._queues.rotate(-1)
@@ -90,7 +94,7 @@ class Fetcher:
                 await self._patience.pause(error)
                 continue
             self._patience.success()
-            if self._stopping:
+            if self._is_over():
                 self._suspects.extend(deliveries)
                 return
             if not deliveries:
@@ -112,13 +116,16 @@ class Fetcher:
         A fetch on its way gets a moment to come back: cancelled, it would leave
         what it took to the session, out of everybody's reach until that ends.
         """
-        self._stopping = True
+        self._stop.set()
         # with nothing to drain, the session ends right after this
         await asyncio.wait([fetching], timeout=_LAST_FETCH if self._executor.running else 0)
         fetching.cancel()
         await asyncio.wait([fetching])
         while self._suspects:
             self._release(self._suspects.popleft(), 0.0, "the worker shuts down")
+
+    def _is_over(self) -> bool:
+        return self._ending or self._stop.is_set()
 
     def receipts(self) -> set[Receipt]:
         """What was taken over but not begun."""

@@ -9,7 +9,7 @@ from typing import Any
 from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.model.errors import CodecError, SerializationError, Snooze, Steer
 from orcastra_core.model.settlement import Settlement
-from orcastra_core.runtime.describe import describe
+from orcastra_core.runtime.describe import describe, text_of
 from orcastra_core.runtime.run import Cause, Run
 from orcastra_core.runtime.stats import Stats
 
@@ -53,5 +53,15 @@ def raised(run: Run, error: BaseException | None, now: float, stats: Stats) -> S
     else:
         stats.failed += 1
         if not isinstance(error, Steer):
-            _log.warning("task %s %s failed: %s: %s", spec.name, envelope.id, type(error).__name__, error)
+            text = text_of(error)
+            _log.warning("task %s %s failed: %s: %s", spec.name, envelope.id, type(error).__name__, text)
     return judge.raised(delivery, envelope, spec, error, now)
+
+
+def unsettled(run: Run, error: Exception, now: float, stats: Stats) -> Settlement:
+    """What the outcome means could not be told: ``error`` came up."""
+    info = describe(error)
+    stats.failed += 1
+    _log.error("task %s %s: judging its outcome failed", run.spec.name, run.envelope.id, exc_info=error)
+    reason = f"judging its outcome failed: {info.type}: {info.message}"
+    return run.tenure.judge.dead(run.delivery, run.envelope, run.spec, reason, info, now)

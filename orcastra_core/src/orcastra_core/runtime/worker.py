@@ -191,9 +191,15 @@ class Worker:
             )
         )
         quick = {} if self.options.until is Until.STOPPED else {"wait": 0.05}
-        max_batch = self._profile.limits.max_batch
         fetcher = Fetcher(
-            tenure, executor, self.options.queues, max_batch=max_batch, clock=self._clock, rng=self._rng, **quick
+            tenure,
+            executor,
+            self.options.queues,
+            max_batch=self._profile.limits.max_batch,
+            clock=self._clock,
+            rng=self._rng,
+            stop=self._stop,
+            **quick,
         )
         try:
             async with asyncio.TaskGroup() as group:

@@ -15,6 +15,7 @@ from orcastra_core.backends.sqlite.dead_letters import SqliteDeadLetters
 from orcastra_core.backends.sqlite.errors import translate
 from orcastra_core.backends.sqlite.events import SqliteEvents
 from orcastra_core.backends.sqlite.filesystem import check_place
+from orcastra_core.backends.sqlite.leftovers import remove_leftovers
 from orcastra_core.backends.sqlite.prune import anything_untidy, tidy
 from orcastra_core.backends.sqlite.publish import Batch, publish
 from orcastra_core.backends.sqlite.results import SqliteFeed, SqliteResults
@@ -48,6 +49,7 @@ from orcastra_core.model.task_state import Cancellation, Cancelled, State, TaskS
 from orcastra_core.serialization.result_codec import encode_result
 
 _TIDY_EVERY = 5.0
+_CLEAN_EVERY = 60.0
 
 
 class SqliteBroker(Broker):
@@ -68,7 +70,8 @@ class SqliteBroker(Broker):
         self._opening = asyncio.Lock()
         self._sessions: set[SqliteSession] = set()
         self._feeds: set[SqliteFeed] = set()
-        self._tidied = 0.0
+        self._tidied = float("-inf")
+        self._cleaned = float("-inf")
         self.scheduler = SqliteScheduler(self._settings.path, self._open_core)
         self.results = SqliteResults(self._open_core, self._feeds)
         self.dead_letters = SqliteDeadLetters(self._open_core)
@@ -170,7 +173,9 @@ class SqliteBroker(Broker):
             wishes = [(wish, encode_result(wish.result)) for wish in batch]
         except SerializationError as error:
             raise InvalidOption(str(error)) from error
-        return await core.write(lambda tx: [control.cancel(tx, *wish) for wish in wishes], durable=True, weight=len(wishes))
+        return await core.write(
+            lambda tx: [control.cancel(tx, *wish) for wish in wishes], durable=True, weight=len(wishes)
+        )
 
     async def find(self, ids: Sequence[TaskId], /) -> Sequence[TaskState | None]:
         return await self._open_core().read(lambda conn: [control.find(conn, task_id) for task_id in ids])
@@ -186,7 +191,9 @@ class SqliteBroker(Broker):
     async def resume(self, queues: Sequence[QueueName], /) -> None:
         await self._open_core().write(lambda tx: control.set_paused(tx, queues, False), durable=True)
 
-    async def purge(self, queue: QueueName, /, *, states: frozenset[State] = frozenset({State.READY, State.DELAYED})) -> int:
+    async def purge(
+        self, queue: QueueName, /, *, states: frozenset[State] = frozenset({State.READY, State.DELAYED})
+    ) -> int:
         core = self._open_core()
         if not states <= {State.READY, State.DELAYED, State.DEAD}:
             raise InvalidOption("only ready, delayed and dead tasks can be purged")
@@ -222,6 +229,9 @@ class SqliteBroker(Broker):
         if now - self._tidied < _TIDY_EVERY:
             return
         self._tidied = now
+        if now - self._cleaned >= _CLEAN_EVERY:
+            self._cleaned = now
+            await core.read(lambda conn: remove_leftovers(conn, core.place))
         wall = core.clock.now()
         if await core.read(lambda conn: anything_untidy(conn, wall)):
             await core.write(tidy)
@@ -231,9 +241,13 @@ class SqliteBroker(Broker):
         if core is None or core.closed:
             raise not_open(self._settings.path)
         if core.pid != os.getpid():
-            raise WrongLoop(f"{self._settings.path}: this broker was opened before a fork; open one of its own in the child process")
+            raise WrongLoop(
+                f"{self._settings.path}: this broker was opened before a fork; open one of its own in the child process"
+            )
         if asyncio.get_running_loop() is not core.loop:
-            raise WrongLoop(f"{self._settings.path}: this broker was opened in another event loop; close it there first")
+            raise WrongLoop(
+                f"{self._settings.path}: this broker was opened in another event loop; close it there first"
+            )
         return core
 
     def _abandon(self) -> None:

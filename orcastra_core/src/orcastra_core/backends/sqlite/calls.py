@@ -94,7 +94,13 @@ class CallThread(ABC):
                 call = self._queue.popleft()
                 if call.state == NEW:
                     call.state = WITHDRAWN
-                    late.append((call, None, BrokerTimeout(f"{self.path}: another process has kept the store for {seconds:g} s")))
+                    late.append(
+                        (
+                            call,
+                            None,
+                            BrokerTimeout(f"{self.path}: another process has kept the store for {seconds:g} s"),
+                        )
+                    )
         self._deliver(late)
 
     async def close(self) -> None:
@@ -160,7 +166,9 @@ class CallThread(ABC):
 
     def _enqueue(self, work: Callable[[Any], T], durable: bool, weight: int) -> Call[T]:
         if os.getpid() != self._pid:
-            raise WrongLoop(f"{self.path}: this broker was opened before a fork; open one of its own in the child process")
+            raise WrongLoop(
+                f"{self.path}: this broker was opened before a fork; open one of its own in the child process"
+            )
         if asyncio.get_running_loop() is not self._loop:
             raise WrongLoop(f"{self.path}: this broker was opened in another event loop; open one for this loop")
         call = Call(work, self._loop.create_future(), durable, weight)

@@ -33,7 +33,9 @@ class FileIdentity:
         try:
             status = os.stat(self._path)
         except FileNotFoundError:
-            raise BrokerError(f"{self._path} was deleted while it was open; close the broker and open it again") from None
+            raise BrokerError(
+                f"{self._path} was deleted while it was open; close the broker and open it again"
+            ) from None
         if (status.st_dev, status.st_ino) != self._identity:
             raise BrokerError(f"{self._path} was replaced while it was open; close the broker and open it again")
 
@@ -48,7 +50,9 @@ def open_writer(path: str) -> sqlite3.Connection:
             conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
         (mode,) = conn.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
-            raise BrokerError(f"{path}: this file system does not carry SQLite's write-ahead log; take another directory")
+            raise BrokerError(
+                f"{path}: this file system does not carry SQLite's write-ahead log; take another directory"
+            )
         conn.execute("PRAGMA secure_delete = OFF")  # some builds overwrite what is deleted, at half the speed
         conn.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         conn.execute(f"PRAGMA journal_size_limit = {JOURNAL_LIMIT}")

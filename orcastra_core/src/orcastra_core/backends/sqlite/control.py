@@ -20,7 +20,14 @@ from orcastra_core.model.queue import QueueDepth, QueueSpec
 from orcastra_core.model.task_state import Cancellation, Cancelled, State, TaskState
 from orcastra_core.serialization.envelope_codec import decode_envelope
 
-_STATES = {READY: State.READY, DELAYED: State.DELAYED, BLOCKED: State.DELAYED, MOVED: State.DELAYED, DEAD: State.DEAD, FINISHED: State.FINISHED}
+_STATES = {
+    READY: State.READY,
+    DELAYED: State.DELAYED,
+    BLOCKED: State.DELAYED,
+    MOVED: State.DELAYED,
+    DEAD: State.DEAD,
+    FINISHED: State.FINISHED,
+}
 
 
 def declare(tx: Tx, specs: Sequence[QueueSpec]) -> None:
@@ -139,6 +146,7 @@ def plant(tx: Tx, unreadable: Unreadable) -> None:
     """Put bytes that are no envelope into a queue."""
     num = tx.take_numbers(1)
     tx.conn.execute(
-        "INSERT INTO task (num, id, queue, envelope) VALUES (?, ?, ?, ?)", (num, unreadable.id, tx.queue_number(unreadable.queue), unreadable.raw)
+        "INSERT INTO task (num, id, queue, envelope) VALUES (?, ?, ?, ?)",
+        (num, unreadable.id, tx.queue_number(unreadable.queue), unreadable.raw),
     )
     moves.make_ready(tx, num)

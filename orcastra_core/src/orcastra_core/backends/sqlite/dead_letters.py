@@ -32,8 +32,15 @@ class SqliteDeadLetters(DeadLetterStore):
     def __init__(self, core_of: Callable[[], Core]) -> None:
         self._core_of = core_of
 
-    async def page(self, *, queue: QueueName | None = None, after: TaskId | None = None, limit: int = 100) -> Sequence[DeadLetter]:
-        text = sql("dead_letters") + " WHERE dead.id > ?" + (" AND queue.name = ?" if queue is not None else "") + " ORDER BY dead.id LIMIT ?"
+    async def page(
+        self, *, queue: QueueName | None = None, after: TaskId | None = None, limit: int = 100
+    ) -> Sequence[DeadLetter]:
+        text = (
+            sql("dead_letters")
+            + " WHERE dead.id > ?"
+            + (" AND queue.name = ?" if queue is not None else "")
+            + " ORDER BY dead.id LIMIT ?"
+        )
         parameters = (after or "", *(() if queue is None else (queue,)), limit)
 
         def work(conn: sqlite3.Connection) -> list[DeadLetter]:
@@ -45,7 +52,10 @@ class SqliteDeadLetters(DeadLetterStore):
         wanted = list(dict.fromkeys(ids))
 
         def work(conn: sqlite3.Connection) -> dict[str, DeadLetter]:
-            return {row[0]: _letter(row) for row in select_list(conn, sql("dead_letters") + " WHERE dead.id IN ({rows})", wanted)}
+            return {
+                row[0]: _letter(row)
+                for row in select_list(conn, sql("dead_letters") + " WHERE dead.id IN ({rows})", wanted)
+            }
 
         found = await self._core_of().read(work)
         return [found.get(task_id) for task_id in ids]
@@ -54,16 +64,25 @@ class SqliteDeadLetters(DeadLetterStore):
         def work(tx: Tx) -> list[Published | None]:
             answers = [replay(tx, task_id) for task_id in ids]
             if events:
-                tx.append_events([event for event, said in zip(events, answers, strict=True) if said is STORED and event])
+                tx.append_events(
+                    [event for event, said in zip(events, answers, strict=True) if said is STORED and event]
+                )
             return answers
 
         return await self._core_of().write(work, durable=True, weight=len(ids))
 
     async def purge(
-        self, *, ids: Sequence[TaskId] | None = None, queue: QueueName | None = None, older_than: float = 0.0, limit: int = 1000
+        self,
+        *,
+        ids: Sequence[TaskId] | None = None,
+        queue: QueueName | None = None,
+        older_than: float = 0.0,
+        limit: int = 1000,
     ) -> int:
         chosen = None if ids is None else list(dict.fromkeys(ids))
-        return await self._core_of().write(lambda tx: purge(tx, chosen, queue, older_than, limit), durable=True, weight=limit)
+        return await self._core_of().write(
+            lambda tx: purge(tx, chosen, queue, older_than, limit), durable=True, weight=limit
+        )
 
 
 def replay(tx: Tx, task_id: TaskId) -> Published | None:

@@ -31,7 +31,9 @@ _ID_SIZE = 36
 class Doorbell:
     """A socket in the directory, heard by an event loop."""
 
-    def __init__(self, place: Place, name: str, loop: asyncio.AbstractEventLoop, heard: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, place: Place, name: str, loop: asyncio.AbstractEventLoop, heard: Callable[[bytes], None]
+    ) -> None:
         """Bind it. Raises OSError."""
         self._place, self._name, self._loop, self._heard = place, name, loop, heard
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

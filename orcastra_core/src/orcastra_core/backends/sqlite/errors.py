@@ -42,13 +42,19 @@ def _translated(error: BaseException, path: str) -> BrokerError:
         if code == sqlite3.SQLITE_NOTADB:
             return BrokerError(f"{path} is no SQLite database; name another file, or move this one away")
         if code == sqlite3.SQLITE_CORRUPT:
-            return BrokerError(f"{path} is damaged ({error}); stop all processes and recover it with: sqlite3 {path} .recover")
+            return BrokerError(
+                f"{path} is damaged ({error}); stop all processes and recover it with: sqlite3 {path} .recover"
+            )
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-            return BrokerError(f"{path}: cannot be written ({error}); check the permissions of the file and its directory")
+            return BrokerError(
+                f"{path}: cannot be written ({error}); check the permissions of the file and its directory"
+            )
         if code == sqlite3.SQLITE_CANTOPEN:
             return BrokerUnavailable(f"{path}: cannot be opened; check that its directory exists and can be written")
         if code == sqlite3.SQLITE_IOERR:
-            return BrokerUnavailable(f"{path}: reading or writing failed: {error} ({getattr(error, 'sqlite_errorname', '?')})")
+            return BrokerUnavailable(
+                f"{path}: reading or writing failed: {error} ({getattr(error, 'sqlite_errorname', '?')})"
+            )
         return BrokerError(f"{path}: {type(error).__name__}: {error}")
     if isinstance(error, OSError):
         if error.errno in _FULL:
@@ -61,4 +67,7 @@ def _translated(error: BaseException, path: str) -> BrokerError:
 
 def is_full(error: BaseException) -> bool:
     """Whether there was no room, so that surely nothing was written."""
-    return isinstance(error, sqlite3.Error) and (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_FULL
+    return (
+        isinstance(error, sqlite3.Error)
+        and (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_FULL
+    )

@@ -36,7 +36,9 @@ class SqliteEvents(EventLog):
             first = row
 
             def work(conn: sqlite3.Connection, first: int = first) -> list[tuple[int, bytes]]:
-                return conn.execute("SELECT first, records FROM event WHERE first >= ? ORDER BY first LIMIT ?", (first, _ROWS_AT_ONCE)).fetchall()
+                return conn.execute(
+                    "SELECT first, records FROM event WHERE first >= ? ORDER BY first LIMIT ?", (first, _ROWS_AT_ONCE)
+                ).fetchall()
 
             rows = await core.read(work)
             for number, records in rows:
@@ -58,7 +60,9 @@ def _trim(tx: Tx, keep: int) -> int:
     """Drop rows that lie wholly before the last ``keep`` pieces."""
     conn = tx.conn
     (last,) = conn.execute("SELECT event FROM counter").fetchone()
-    kept = conn.execute("SELECT first FROM event WHERE first <= ? ORDER BY first DESC LIMIT 1", (last - keep + 1,)).fetchone()
+    kept = conn.execute(
+        "SELECT first FROM event WHERE first <= ? ORDER BY first DESC LIMIT 1", (last - keep + 1,)
+    ).fetchone()
     oldest = conn.execute("SELECT first FROM event ORDER BY first LIMIT 1").fetchone()
     if oldest is None:
         return 0

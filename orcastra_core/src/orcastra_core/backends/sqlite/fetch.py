@@ -93,7 +93,10 @@ def _claim(tx: Tx, session: int, name: QueueName, most: int) -> Part | None:
     pairs = json.loads(text)
     number = len(pairs) // 2
     conn.execute(sql("hold"), (session, queue, number))
-    conn.execute(sql("unready"), (queue, number - 1))
+    last = conn.execute(
+        "SELECT level, pos FROM ready WHERE queue = ? ORDER BY level, pos LIMIT 1 OFFSET ?", (queue, number - 1)
+    ).fetchone()
+    conn.execute("DELETE FROM ready WHERE queue = ? AND (level, pos) <= (?, ?)", (queue, *last))
     counts: dict[int, Counts] = {}
     started: list[int] = []
     for receipt, attempt, lost, released, mode in json.loads(specials) if specials is not None else ():

@@ -15,7 +15,21 @@ NETWORK = frozenset(
         "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb2", "smb3", "smbfs",
     }
 )  # fmt: skip
-_NETWORK_FUSE = ("ceph", "curlftpfs", "davfs", "gcsfuse", "gluster", "goofys", "jfs", "juicefs", "mfs", "rclone", "s3", "smb", "ssh")
+_NETWORK_FUSE = (
+    "ceph",
+    "curlftpfs",
+    "davfs",
+    "gcsfuse",
+    "gluster",
+    "goofys",
+    "jfs",
+    "juicefs",
+    "mfs",
+    "rclone",
+    "s3",
+    "smb",
+    "ssh",
+)
 
 
 def check_place(path: str, mounts: str | None = None) -> None:

@@ -89,7 +89,8 @@ def move_away(tx: Tx, num: int) -> None:
     if okey is not None:
         leave_line(tx, queue, okey, num)
     tx.conn.execute(
-        "UPDATE task SET state = ?, okey = NULL, gone = ? WHERE num = ?", (MOVED, tx.now + LIMITS.max_delay + LIMITS.publish_window, num)
+        "UPDATE task SET state = ?, okey = NULL, gone = ? WHERE num = ?",
+        (MOVED, tx.now + LIMITS.max_delay + LIMITS.publish_window, num),
     )
 
 
@@ -109,7 +110,10 @@ def promote_due(tx: Tx, limit: int) -> int:
     if not found:
         return 0
     pos = tx.take_numbers(len(found))
-    conn.executemany("UPDATE task SET state = 0, due = NULL, pos = ? WHERE num = ?", [(pos + i, num) for i, (_, num, _) in enumerate(found)])
+    conn.executemany(
+        "UPDATE task SET state = 0, due = NULL, pos = ? WHERE num = ?",
+        [(pos + i, num) for i, (_, num, _) in enumerate(found)],
+    )
     conn.executemany(sql("make_ready"), [(tx.now, num) for _, num, _ in found])
     last_due, last_num, _ = found[-1]
     conn.execute("DELETE FROM delayed WHERE (due, num) <= (?, ?)", (last_due, last_num))

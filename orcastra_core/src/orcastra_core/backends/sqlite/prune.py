@@ -26,7 +26,9 @@ def prune(tx: Tx, limit: int) -> int:
     Looks at most at ``limit`` tasks.
     """
     conn = tx.conn
-    rows = conn.execute("SELECT num, state, result IS NOT NULL FROM task WHERE gone <= ? ORDER BY gone LIMIT ?", (tx.now, limit)).fetchall()
+    rows = conn.execute(
+        "SELECT num, state, result IS NOT NULL FROM task WHERE gone <= ? ORDER BY gone LIMIT ?", (tx.now, limit)
+    ).fetchall()
     results = [num for num, state, has_result in rows if has_result and state != DEAD]
     forgotten = [num for num, state, has_result in rows if not has_result or state == DEAD]
     execute_list(conn, sql("drop_results"), results, tx.now + LIMITS.publish_window)
@@ -51,7 +53,8 @@ def tidy(tx: Tx) -> None:
     """Drop ended dedup windows, and give pages that are no longer needed back to the file system."""
     conn = tx.conn
     conn.execute(
-        "DELETE FROM dedup WHERE (queue, key) IN (SELECT queue, key FROM dedup WHERE until <= ? LIMIT ?)", (tx.now, _WINDOWS_AT_ONCE)
+        "DELETE FROM dedup WHERE (queue, key) IN (SELECT queue, key FROM dedup WHERE until <= ? LIMIT ?)",
+        (tx.now, _WINDOWS_AT_ONCE),
     )
     (spare,) = conn.execute("PRAGMA freelist_count").fetchone()
     (pages,) = conn.execute("PRAGMA page_count").fetchone()

@@ -94,7 +94,18 @@ def _publish_together(tx: Tx, batch: Batch) -> list[Published]:
                 due = None
         state = 0 if due is None else DELAYED
         rows.append(
-            (first + index, envelope.id, number, -envelope.priority, state, counts.attempt, counts.lost, counts.released, due, encoded)
+            (
+                first + index,
+                envelope.id,
+                number,
+                -envelope.priority,
+                state,
+                counts.attempt,
+                counts.lost,
+                counts.released,
+                due,
+                encoded,
+            )
         )
     if not rows:
         return answers
@@ -107,7 +118,9 @@ def _publish_together(tx: Tx, batch: Batch) -> list[Published]:
                 answers[row[0] - first] = _publish_one(tx, envelopes[row[0] - first], row[-1])
     tx.conn.execute(sql("publish_ready"), (tx.now, first, last))
     if soonest is not None:
-        tx.conn.execute("INSERT INTO delayed SELECT due, num FROM task WHERE num BETWEEN ? AND ? AND state = 1", (first, last))
+        tx.conn.execute(
+            "INSERT INTO delayed SELECT due, num FROM task WHERE num BETWEEN ? AND ? AND state = 1", (first, last)
+        )
         if before is None or soonest < before:
             tx.effects.due_soon = True
     _count_ready(tx, batch, answers)
@@ -116,7 +129,9 @@ def _publish_together(tx: Tx, batch: Batch) -> list[Published]:
 
 def _publish_one_by_one(tx: Tx, batch: Batch) -> list[Published]:
     before = next_due(tx)
-    answers = [_publish_one(tx, envelope, encoded) for envelope, encoded in zip(batch.envelopes, batch.encoded, strict=True)]
+    answers = [
+        _publish_one(tx, envelope, encoded) for envelope, encoded in zip(batch.envelopes, batch.encoded, strict=True)
+    ]
     after = next_due(tx)
     if after is not None and (before is None or after < before):
         tx.effects.due_soon = True
@@ -152,7 +167,10 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
         state = DELAYED
     else:
         due = None
-    if envelope.order_by is not None and conn.execute(sql("head_of_line"), (queue, envelope.order_by)).fetchone() is not None:
+    if (
+        envelope.order_by is not None
+        and conn.execute(sql("head_of_line"), (queue, envelope.order_by)).fetchone() is not None
+    ):
         state = BLOCKED
     counts = envelope.counts
     conn.execute(
@@ -201,7 +219,9 @@ def _known(envelope: Envelope, state: int, stored: bytes) -> Published | None:
     if state == MOVED:
         return None
     # faster than the settlement that says so
-    return Unknown(BrokerError(f"{envelope.id} is still here with other counts; is its Moved on the way?", retryable=True))
+    return Unknown(
+        BrokerError(f"{envelope.id} is still here with other counts; is its Moved on the way?", retryable=True)
+    )
 
 
 def key_holder(tx: Tx, queue: int, key: str) -> str | None:
@@ -215,11 +235,15 @@ def key_holder(tx: Tx, queue: int, key: str) -> str | None:
 def take_key(tx: Tx, queue: int, task_id: str, dedup: Dedup) -> None:
     """Have a task hold a dedup key."""
     until = tx.now + (dedup.window or 0.0) if dedup.mode is DedupMode.WINDOW else None
-    tx.conn.execute("INSERT OR REPLACE INTO dedup (queue, key, id, until) VALUES (?, ?, ?, ?)", (queue, dedup.key, task_id, until))
+    tx.conn.execute(
+        "INSERT OR REPLACE INTO dedup (queue, key, id, until) VALUES (?, ?, ?, ?)", (queue, dedup.key, task_id, until)
+    )
 
 
 def _count_ready(tx: Tx, batch: Batch, answers: list[Published]) -> None:
-    tx.effects.ready.update([envelope.queue for envelope, answer in zip(batch.envelopes, answers, strict=True) if answer is STORED])
+    tx.effects.ready.update(
+        [envelope.queue for envelope, answer in zip(batch.envelopes, answers, strict=True) if answer is STORED]
+    )
 
 
 def _too_far() -> Refused:

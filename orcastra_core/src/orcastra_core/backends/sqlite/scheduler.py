@@ -49,7 +49,9 @@ class SqliteScheduler(Scheduler):
         return await self._core_of().read(lambda conn: schedules.page(conn, after, limit))
 
     async def claim(self, *, limit: int, lease: float) -> tuple[float, Sequence[Schedule]]:
-        return await self._core_of().write(lambda tx: (tx.now, schedules.claim(tx, limit, lease)), durable=True, weight=limit)
+        return await self._core_of().write(
+            lambda tx: (tx.now, schedules.claim(tx, limit, lease)), durable=True, weight=limit
+        )
 
     async def settle(self, batch: Sequence[Fired], /) -> Sequence[bool]:
         return await self._core_of().write(lambda tx: schedules.settle(tx, batch), durable=True, weight=len(batch))

@@ -52,13 +52,17 @@ def remove(tx: Tx, ids: Sequence[ScheduleId]) -> list[bool]:
 
 def get(conn: sqlite3.Connection, ids: Sequence[ScheduleId]) -> list[Schedule | None]:
     """Return schedules."""
-    rows = [conn.execute(f"SELECT {_COLUMNS} FROM schedule WHERE id = ?", (schedule_id,)).fetchone() for schedule_id in ids]
+    rows = [
+        conn.execute(f"SELECT {_COLUMNS} FROM schedule WHERE id = ?", (schedule_id,)).fetchone() for schedule_id in ids
+    ]
     return [None if row is None else _schedule(row) for row in rows]
 
 
 def page(conn: sqlite3.Connection, after: ScheduleId | None, limit: int) -> list[Schedule]:
     """Return schedules in order of their ids."""
-    rows = conn.execute(f"SELECT {_COLUMNS} FROM schedule WHERE id > ? ORDER BY id LIMIT ?", (after or "", limit)).fetchall()
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM schedule WHERE id > ? ORDER BY id LIMIT ?", (after or "", limit)
+    ).fetchall()
     return [_schedule(row) for row in rows]
 
 
@@ -78,7 +82,8 @@ def settle(tx: Tx, batch: Sequence[Fired]) -> list[bool]:
             done = tx.conn.execute("DELETE FROM schedule WHERE id = ? AND due = ?", (fired.id, fired.expected_due))
         else:
             done = tx.conn.execute(
-                "UPDATE schedule SET due = ?1, look = ?1 WHERE id = ?2 AND due = ?3", (fired.next_due, fired.id, fired.expected_due)
+                "UPDATE schedule SET due = ?1, look = ?1 WHERE id = ?2 AND due = ?3",
+                (fired.next_due, fired.id, fired.expected_due),
             )
         moved.append(done.rowcount > 0)
     _tell(tx, before)
@@ -93,7 +98,9 @@ def _tell(tx: Tx, before: float | None) -> None:
 
 def _schedule(row: Sequence[Any]) -> Schedule:
     schedule_id, due, envelope, trigger, misfire, grace, paused = row
-    return Schedule(ScheduleId(schedule_id), due, decode_envelope(envelope), trigger, Misfire(misfire), grace, bool(paused))
+    return Schedule(
+        ScheduleId(schedule_id), due, decode_envelope(envelope), trigger, Misfire(misfire), grace, bool(paused)
+    )
 
 
 def _bare(envelope: Envelope) -> Envelope:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 
 from orcastra_core.backends.sqlite import reap
 from orcastra_core.backends.sqlite.core import Core
-from orcastra_core.backends.sqlite.doorbell import CANCEL, DUE, FENCED, READY, Doorbell
+from orcastra_core.backends.sqlite.ears import Ears
 from orcastra_core.backends.sqlite.fetch import Handout, name_them, nameless, take, unpack, unseen
 from orcastra_core.backends.sqlite.outcomes import prepare
 from orcastra_core.backends.sqlite.session_file import SessionFile
@@ -18,10 +19,9 @@ from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.interfaces.session import Session
 from orcastra_core.liveness.beat_thread import BeatThread
 from orcastra_core.model.delivery import Delivery, Receipt, Want
-from orcastra_core.model.errors import BrokerClosed, BrokerError, BrokerUnavailable, SessionFenced
-from orcastra_core.model.ids import TaskId
+from orcastra_core.model.errors import BrokerClosed, BrokerError, BrokerUnavailable, SessionFenced, WrongLoop
 from orcastra_core.model.names import SessionId
-from orcastra_core.model.session import CancelTask, DueSoon, Fenced, Signal
+from orcastra_core.model.session import Signal
 from orcastra_core.model.settlement import STALE, Done, Settled, Settlement
 
 _LOOK_AROUND = 1.0
@@ -31,7 +31,15 @@ _LOOK_AROUND = 1.0
 class SqliteSession(Session):
     """A session on the file."""
 
-    def __init__(self, core: Core, number: int, session_id: SessionId, lease: float, file: SessionFile, ended: Callable[[SqliteSession], None]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        number: int,
+        session_id: SessionId,
+        lease: float,
+        file: SessionFile,
+        ended: Callable[[SqliteSession], None],
+    ) -> None:
         self.id = session_id
         self.lease = lease
         self.number = number
@@ -39,21 +47,11 @@ class SqliteSession(Session):
         self._file = file
         self._ended = ended
         self._closed = False
-        self._fenced = False
         self._suspended = False
         self._doubt = False
         self._idle = False
         self._seen: set[Receipt] = set()
-        self._told: dict[TaskId, int] = {}
-        self._rung = False
-        self._due_soon = False
-        self._look_for_wishes = True
-        self._ready = asyncio.Event()
-        self._signal = asyncio.Event()
-        try:
-            self._bell: Doorbell | None = Doorbell(core.place, core.place.bell(number), core.loop, self._hear)
-        except OSError:  # no room for sockets here: the polls do
-            self._bell = None
+        self._ears = Ears(core, number)
         self._beat = BeatThread(session_id, lease=lease, beat=self._beat_once, on_fenced=self._fenced_elsewhere)
         self._beat.start()
 
@@ -68,12 +66,12 @@ class SqliteSession(Session):
         self._check_open()
         self._file.set_waiting(True)
         self._core.reader.watch()
-        self._core.listeners.add(self._ready.set)
+        self._core.listeners.add(self._ears.ready.set)
         try:
             while True:
                 # first the flag above, then the look, then the wait: who publishes in between sees the flag, or is seen
-                self._ready.clear()
-                rung, self._rung = self._rung, False
+                self._ears.ready.clear()
+                rung, self._ears.rung = self._ears.rung, False
                 sooner = until
                 if not rung:
                     found, due_in = await self._peek(want)
@@ -90,18 +88,18 @@ class SqliteSession(Session):
                     return []
                 try:
                     async with asyncio.timeout_at(sooner):
-                        await self._ready.wait()
+                        await self._ears.ready.wait()
                 except TimeoutError:
                     pass
                 self._check_open()
         finally:
-            self._core.listeners.discard(self._ready.set)
+            self._core.listeners.discard(self._ears.ready.set)
             self._core.reader.watchers -= 1
             self._file.set_waiting(False)
 
     async def settle(self, batch: Sequence[Settlement], /, *, number: int) -> Sequence[Settled]:
         self._check_open()
-        if self._fenced:
+        if self._ears.fenced:
             return [STALE] * len(batch)
         prepared = prepare(batch)
 
@@ -110,7 +108,7 @@ class SqliteSession(Session):
 
         alive, answers = await self._core.write(work, durable=True, weight=len(batch))
         if not alive:
-            self._note_fenced()
+            self._ears.note_fenced()
         for item, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Done) or answer is STALE:
                 self._seen.discard(item.delivery.receipt)
@@ -121,20 +119,20 @@ class SqliteSession(Session):
         until = loop.time() + wait
         while True:
             self._check_open()
-            self._signal.clear()
-            signals = await self._look()
+            self._ears.signal.clear()
+            signals = await self._ears.signals()
             now = loop.time()
             if signals or now >= until:
                 return signals
             try:
                 async with asyncio.timeout_at(min(until, now + _LOOK_AROUND)):
-                    await self._signal.wait()
+                    await self._ears.signal.wait()
             except TimeoutError:
-                self._look_for_wishes = True
+                self._ears.look_for_wishes = True
 
     async def held(self) -> Sequence[Receipt]:
         self._check_open()
-        if self._fenced:
+        if self._ears.fenced:
             return []
 
         def work(conn: sqlite3.Connection) -> list[Receipt]:
@@ -149,7 +147,7 @@ class SqliteSession(Session):
     def disown(self, receipts: Sequence[Receipt], /) -> None:
         self._seen.difference_update(receipts)
         self._doubt = True
-        self._ready.set()
+        self._ears.ready.set()
 
     async def leave(self) -> None:
         if self._closed:
@@ -157,7 +155,7 @@ class SqliteSession(Session):
         self._close()
         try:
             await self._core.read(lambda conn: self._beat.stop(join=1.0))
-            if not self._fenced:
+            if not self._ears.fenced:
                 async with asyncio.timeout(self.lease):
                     await self._core.write(lambda tx: reap.release_all(tx, self.number))
                 self._file.close(remove=True)
@@ -171,8 +169,7 @@ class SqliteSession(Session):
         self._close()
         self._beat.stop(join=0.0)
         self._file.close(remove=False)
-        if self._bell is not None:
-            self._bell.close()
+        self._ears.close()
         self._ended(self)
 
     def suspend(self) -> None:
@@ -186,7 +183,7 @@ class SqliteSession(Session):
 
     async def _take(self, want: Want) -> list[Delivery]:
         self._check_open()
-        if self._fenced:
+        if self._ears.fenced:
             raise SessionFenced(f"session {self.id} was reaped; open a new one")
         doubt, self._doubt = self._doubt, True  # until the answer has arrived
         given_up = False
@@ -205,11 +202,11 @@ class SqliteSession(Session):
             given_up = True
             raise
         except SessionFenced:
-            self._note_fenced()
+            self._ears.note_fenced()
             raise
         if handout.suspects:
-            self._look_for_wishes = True
-            self._signal.set()
+            self._ears.look_for_wishes = True
+            self._ears.signal.set()
         deliveries = unpack(handout)
         strange = nameless(deliveries)
         if strange:
@@ -222,7 +219,7 @@ class SqliteSession(Session):
 
     async def _peek(self, want: Want) -> tuple[bool, float | None]:
         """Return whether there is something to take, and the seconds until something may be."""
-        if self._fenced or self._doubt:
+        if self._ears.fenced or self._doubt:
             return True, None
         now = self._core.clock.now()
 
@@ -238,49 +235,6 @@ class SqliteSession(Session):
 
         return await self._core.read(work)
 
-    async def _look(self) -> list[Signal]:
-        if self._fenced:
-            return [Fenced()]
-        signals: list[Signal] = []
-        if self._look_for_wishes:
-
-            def work(conn: sqlite3.Connection) -> list[tuple[TaskId, int]] | None:
-                if conn.execute("SELECT 1 FROM session WHERE num = ?", (self.number,)).fetchone() is None:
-                    return None
-                return conn.execute(sql("wishes"), (self.number,)).fetchall()
-
-            self._look_for_wishes = False  # what comes in from here on is looked for the next time
-            try:
-                wishes = await self._core.read(work)
-            except BaseException:
-                self._look_for_wishes = True
-                raise
-            if wishes is None:
-                self._note_fenced()
-                return [Fenced()]
-            signals = [CancelTask(task_id) for task_id, serial in wishes if self._told.get(task_id) != serial]
-            self._told = dict(wishes)
-        if self._due_soon:
-            self._due_soon = False
-            signals.append(DueSoon())
-        return signals
-
-    def _hear(self, message: bytes) -> None:
-        if message == READY:
-            self._rung = True
-            self._ready.set()
-        elif message == CANCEL:
-            self._look_for_wishes = True
-            self._signal.set()
-        elif message == DUE:
-            self._due_soon = True
-            self._ready.set()  # to look when it is due
-            self._signal.set()
-        elif message == FENCED:
-            self._look_for_wishes = True
-            self._ready.set()
-            self._signal.set()
-
     async def _beat_once(self) -> bool:
         if self._suspended or self._closed:
             return not self._closed
@@ -292,21 +246,18 @@ class SqliteSession(Session):
     def _fenced_elsewhere(self) -> None:
         if not self._closed:
             try:
-                self._core.loop.call_soon_threadsafe(self._note_fenced)
+                self._core.loop.call_soon_threadsafe(self._ears.note_fenced)
             except RuntimeError:  # the loop is closed
                 pass
 
-    def _note_fenced(self) -> None:
-        if not self._closed:
-            self._fenced = True
-            self._ready.set()
-            self._signal.set()
-
     def _close(self) -> None:
         self._closed = True
-        self._ready.set()
-        self._signal.set()
+        self._ears.wake_all()
 
     def _check_open(self) -> None:
+        if os.getpid() != self._core.pid:
+            raise WrongLoop(
+                f"session {self.id} belongs to the process that was forked; open one of its own in the child"
+            )
         if self._closed or self._core.closed:
             raise BrokerClosed(f"session {self.id} has ended, or its broker was closed")

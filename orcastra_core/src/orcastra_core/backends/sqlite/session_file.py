@@ -57,6 +57,10 @@ class SessionFile:
         self.path = path
         self._lock = threading.Lock()
         temporary = f"{path}.{os.getpid()}.tmp"
+        try:
+            os.unlink(temporary)  # of a process with this number that died in between
+        except FileNotFoundError:
+            pass
         self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             os.write(self._fd, _HEADER.pack(_MAGIC, boot_id(), now_ns(), 0))

@@ -141,7 +141,9 @@ def _again(tx: Tx, num: int, after: float, *, to_tail: bool) -> None:
 def _bury(tx: Tx, num: int, item: Prepared) -> None:
     moves.free_keys(tx, num)
     result, expires = _kept(tx, item)
-    tx.conn.execute("UPDATE task SET state = ?, result = ?, gone = ? WHERE num = ?", (DEAD, result, tx.now + DEAD_LETTER_TTL, num))
+    tx.conn.execute(
+        "UPDATE task SET state = ?, result = ?, gone = ? WHERE num = ?", (DEAD, result, tx.now + DEAD_LETTER_TTL, num)
+    )
     tx.conn.execute(sql("bury"), (tx.now, item.reason, item.error, expires, num))
 
 

@@ -67,7 +67,11 @@ class Watch:
     def suspects(self, conn: sqlite3.Connection) -> tuple[list[Suspect], bool]:
         """Look at every session; return those that seem dead, and whether there are orphans. Takes no lock that others need."""
         self.sign_of_life()
-        found = [suspect for number, lease in conn.execute("SELECT num, lease FROM session") if (suspect := self.look(number, lease))]
+        found = [
+            suspect
+            for number, lease in conn.execute("SELECT num, lease FROM session")
+            if (suspect := self.look(number, lease))
+        ]
         (orphans,) = conn.execute("SELECT EXISTS (SELECT 1 FROM orphan)").fetchone()
         return found, bool(orphans)
 

@@ -68,7 +68,9 @@ class Tx:
         waited: Seconds this process waited for its turn to write.
     """
 
-    def __init__(self, conn: sqlite3.Connection, now: float, queues: QueueNumbers, events_max: int, waited: float = 0.0) -> None:
+    def __init__(
+        self, conn: sqlite3.Connection, now: float, queues: QueueNumbers, events_max: int, waited: float = 0.0
+    ) -> None:
         self.conn = conn
         self.now = now
         self.waited = waited

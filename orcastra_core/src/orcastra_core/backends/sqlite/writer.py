@@ -138,7 +138,9 @@ class Writer(CallThread):
         self._identity.check()
         return self._conn
 
-    def _transact(self, conn: sqlite3.Connection, calls: list[Call[Any]], waited: float, effects: list[Effects]) -> list[_Outcome]:
+    def _transact(
+        self, conn: sqlite3.Connection, calls: list[Call[Any]], waited: float, effects: list[Effects]
+    ) -> list[_Outcome]:
         """Run calls in one transaction.
 
         Raises:

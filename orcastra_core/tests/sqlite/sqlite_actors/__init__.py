@@ -1,0 +1,1 @@
+"""Other processes for the tests of the SQLite broker, and what they and the tests publish and settle."""
