@@ -60,7 +60,9 @@ class MemoryResults(ResultStore):
         with store.lock:
             now = store.clock.monotonic()
             for result, reply in batch:
-                if result.id not in store.ledger.known:
+                found = store.ledger.get(result.id, now)
+                replayed = isinstance(found, Result) and found.ended_at < result.ended_at
+                if replayed or result.id not in store.ledger.known:
                     store.ledger.finish({result.ttl: [result]}, now)
                     store.push(result, reply)
 
