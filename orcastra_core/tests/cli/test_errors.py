@@ -128,18 +128,10 @@ async def test_a_reader_that_has_gone_ends_it_quietly(place: Any) -> None:
 
 
 async def test_a_full_disk_behind_standard_output(place: Any) -> None:
-    with open("/dev/full", "w") as full:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "orcastra_core.cli",
-            "plugins",
-            cwd=place.path,
-            env=place.env,
-            stdout=full,
-            stderr=PIPE,
-        )
-        _, err = await process.communicate()
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m orcastra_core.cli plugins >/dev/full", cwd=place.path, env=place.env, stderr=PIPE
+    )
+    _, err = await process.communicate()
     assert process.returncode == 1
     assert b"No space left" in err
     assert b"Traceback" not in err

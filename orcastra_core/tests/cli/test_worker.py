@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from orcastra_core import Orcastra
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.task_state import State, TaskState
@@ -17,7 +18,7 @@ Start = Callable[..., Awaitable[Any]]
 
 async def find(app: Any, task_id: TaskId) -> TaskState:
     (state,) = await app.broker.find([task_id])
-    assert state is not None
+    assert isinstance(state, TaskState)
     return state
 
 
@@ -108,7 +109,7 @@ async def test_a_third_ctrl_c_ends_at_once(place: Any, start: Start, gate: Any) 
         "import time\nfrom shop import app\n"
         "@app.task(name='stuck')\nasync def stuck(n: int) -> None:\n    print('stuck now', flush=True)\n    time.sleep(3600)\n"
     )
-    app = place.client()
+    app: Orcastra = place.client()
 
     @app.task(name="stuck")
     async def stuck(n: int) -> None:

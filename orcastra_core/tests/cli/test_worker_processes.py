@@ -7,6 +7,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,7 +113,6 @@ async def test_without_a_shepherd_its_first_outcome_is_stale(place: Any, start: 
         await first.line("was reaped")
         first.send(signal.SIGTERM)
         assert await first.end() == 0
-        print(first.text); print(second.text)
         assert sorted(await kinds(app, handle.id)) == [
             EventKind.SUBMITTED,
             EventKind.COMPLETED,
@@ -219,5 +219,4 @@ async def test_a_url_with_a_password_is_not_on_the_command_line_of_the_processes
     shepherd = await start("worker", "shop:app", "-p", "1", "--url", other, ORCASTRA_URL="memory://")
     (pid,) = await children(shepherd, 1)
     assert "domain=other" in await shepherd.line("INFO worker")
-    with open(f"/proc/{pid}/cmdline") as cmdline:
-        assert "sqlite:" not in cmdline.read()
+    assert "sqlite:" not in Path(f"/proc/{pid}/cmdline").read_text()

@@ -36,6 +36,12 @@ def pids(tmp_path: Path) -> list[int]:
     return [int(line) for line in (tmp_path / "pids").read_text().split()]
 
 
+async def turns_until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until ``condition`` holds: what it depends on tells nobody else."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
 def gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -51,8 +57,7 @@ async def test_the_sessions_of_a_dead_process_are_expired_at_once(broker: Any, m
     running = asyncio.create_task(shepherd.run())
     await shepherd.proven.wait()
     (process,) = shepherd._herd.values()
-    while len(process.sessions) < 2:
-        await asyncio.sleep(0)
+    await turns_until(lambda: len(process.sessions) == 2)
     os.kill(process.pid, signal.SIGKILL)
     found = [*await other.fetch(Want(1, [(QUEUE, 1)]), wait=10), *await other.fetch(Want(1, [(QUEUE, 1)]), wait=10)]
     assert [delivery.counts.lost for delivery in found] == [1, 1]
@@ -66,20 +71,17 @@ async def test_it_beats_for_a_process_at_work_and_not_for_a_stopped_one(broker: 
     shepherd = make("wait", session.id, lease=0.04)
     running = asyncio.create_task(shepherd.run())
     await shepherd.proven.wait()
-    while len(broker.beaten) < 5:
-        await asyncio.sleep(0)
+    await turns_until(lambda: len(broker.beaten) >= 5)
     assert set(broker.beaten) == {session.id}
     (process,) = shepherd._herd.values()
     os.kill(process.pid, signal.SIGSTOP)
-    while process.at_work:
-        await asyncio.sleep(0)
+    await turns_until(lambda: not process.at_work)
     await shepherd._voucher._beat(broker)  # may end a beat that had begun before
     before = len(broker.beaten)
     await shepherd._voucher._beat(broker)
     assert len(broker.beaten) == before
     os.kill(process.pid, signal.SIGCONT)
-    while len(broker.beaten) == before:
-        await asyncio.sleep(0)
+    await turns_until(lambda: len(broker.beaten) > before)
     shepherd.stop()
     assert await running == 0
 
@@ -91,8 +93,7 @@ async def test_a_session_that_was_reaped_is_not_beaten_for_any_more(broker: Any,
     await shepherd.proven.wait()
     (process,) = shepherd._herd.values()
     await broker.expire(session.id)
-    while process.sessions:
-        await asyncio.sleep(0)
+    await turns_until(lambda: not process.sessions)
     assert process.alive
     shepherd.stop()
     assert await running == 0
@@ -159,8 +160,7 @@ async def test_a_stop_before_the_start_starts_nothing(make: Make, tmp_path: Path
 async def test_cancelled_it_leaves_no_process(make: Make, tmp_path: Path) -> None:
     shepherd = make("deaf", "s-1", processes=2)
     running = asyncio.create_task(shepherd.run())
-    while len(shepherd.pids) < 2:
-        await asyncio.sleep(0)
+    await turns_until(lambda: len(shepherd.pids) == 2)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 import attrs
 
@@ -16,8 +16,6 @@ from orcastra_core.runtime.task_spec import TaskSpec
 
 if TYPE_CHECKING:
     from typing import Self
-
-    from orcastra_core.app.tasks import Tasks
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +36,14 @@ class Call(Generic[R]):
     kwargs: Mapping[str, Any]
 
 
+class Submitter(Protocol):
+    """What an orca submits through: the app."""
+
+    async def submit_call(self, call: Call[R], /) -> Handle[R]:
+        """Submit one call."""
+        ...
+
+
 class Orca(Generic[P, R]):
     """A task: a function that can be submitted instead of called.
 
@@ -46,7 +52,7 @@ class Orca(Generic[P, R]):
     type checker.
     """
 
-    def __init__(self, app: Tasks, spec: TaskSpec, options: SubmitOptions) -> None:
+    def __init__(self, app: Submitter, spec: TaskSpec, options: SubmitOptions) -> None:
         self._app = app
         self.spec: TaskSpec = spec
         self._options = options

@@ -130,7 +130,7 @@ class Orcastra(Tasks):
         answers = await client.submit_many(envelopes())
         return [self._submission(spec, task_id, answer) for (spec, task_id), answer in zip(drawn, answers, strict=True)]
 
-    async def submit_call(self, call: Call[R]) -> Handle[R]:
+    async def submit_call(self, call: Call[R], /) -> Handle[R]:
         """Submit one call; what ``Orca.submit`` does."""
         client = self._connection.opened.client
         envelope = self._envelope(call)

@@ -35,7 +35,7 @@ class Tasks(ABC):
         self._queues = {spec.name: spec for spec in queues}
 
     @abstractmethod
-    async def submit_call(self, call: Call[R]) -> Handle[R]:
+    async def submit_call(self, call: Call[R], /) -> Handle[R]:
         """Submit one call; what ``Orca.submit`` does."""
 
     @overload
