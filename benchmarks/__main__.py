@@ -8,7 +8,6 @@ the ceiling is the store without the runtime, measured in the same rounds.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import platform
 import statistics
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ceiling, measures
+from orcastra_core.cli.event_loop import run
 
 BROKERS = ("memory", "sqlite")
 
@@ -25,18 +25,6 @@ BROKERS = ("memory", "sqlite")
 def url_of(broker: str, folder: str, number: int) -> str:
     """Return the URL of a fresh store."""
     return f"memory://bench{number}" if broker == "memory" else f"sqlite:///{Path(folder) / f'bench{number}.db'}"
-
-
-def run(main: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine in the fastest loop that is installed, as the worker command does."""
-    try:
-        import uvloop
-    except ImportError:
-        factory = None
-    else:
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(main)
 
 
 def main() -> None:

@@ -27,9 +27,9 @@ def here(place: Any) -> Any:
     return place
 
 
-async def run(place: Any, script: str) -> list[str]:
+async def run(place: Any, *command: str) -> list[str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, script, cwd=place.path, env=place.env, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
+        sys.executable, *command, cwd=place.path, env=place.env, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
     )
     out, _ = await process.communicate()
     assert process.returncode == 0, out.decode()
@@ -39,7 +39,7 @@ async def run(place: Any, script: str) -> list[str]:
 async def test_greet(here: Any, start: Start) -> None:
     worker = await start("worker", "greet:app")
     await worker.line("started")
-    assert await run(here, "greet_people.py") == [
+    assert await run(here, "-c", "import asyncio, greet; asyncio.run(greet.main())") == [
         f"Hello {name}, {age} is a fine age" for name, age in [("Alice", 25), ("Bob", 31), ("Carol", 47), ("Dan", 62)]
     ]
 
@@ -47,7 +47,7 @@ async def test_greet(here: Any, start: Start) -> None:
 async def test_shop(here: Any, start: Start) -> None:
     workers = await start("worker", "shop:app", "-p", "2")
     await workers.line("INFO worker", count=2)
-    said = await run(here, "shop_orders.py")
+    said = await run(here, "-c", "import asyncio, shop; asyncio.run(shop.main())")
     assert "order 0 is worth nothing" in said[0]
     assert said[1:6] == [f"Receipt(number={n}, attempts={attempts})" for n, attempts in enumerate([1, 1, 2, 1, 3], 1)]
     assert "the second submit was a duplicate" in said[6]

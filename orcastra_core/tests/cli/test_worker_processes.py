@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -219,4 +220,4 @@ async def test_a_url_with_a_password_is_not_on_the_command_line_of_the_processes
     shepherd = await start("worker", "shop:app", "-p", "1", "--url", other, ORCASTRA_URL="memory://")
     (pid,) = await children(shepherd, 1)
     assert "domain=other" in await shepherd.line("INFO worker")
-    assert "sqlite:" not in Path(f"/proc/{pid}/cmdline").read_text()
+    assert "sqlite:" not in await asyncio.to_thread(Path(f"/proc/{pid}/cmdline").read_text)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
-from orcastra_conformance.steps import cancelled_after, growing_steps
 from sqlite_actors.making import QUEUE, completed, envelopes, want
 
+from orcastra_conformance.steps import cancelled_after, growing_steps
 from orcastra_core.backends.sqlite import SqliteBroker
 from orcastra_core.backends.sqlite.session import SqliteSession
 from orcastra_core.backends.sqlite.tx import Tx
@@ -62,15 +62,13 @@ async def test_a_publish_that_has_not_begun_is_withdrawn(broker: SqliteBroker) -
 
 
 async def test_a_cancelled_fetch_strands_nothing(broker: SqliteBroker, session: SqliteSession) -> None:
-    number = 0
-    for steps in STEPS:
+    for number, steps in enumerate(STEPS, 1):
         batch = envelopes(4)
         await broker.publish(batch)
         cut = await cancelled_after(steps, session.fetch(want(4), wait=0))
         got = [*(cut.value or ())] or [*await session.fetch(want(4), wait=0)]
         assert [one.envelope.id for one in got] == [e.id for e in batch], f"after {steps} steps"
-        assert sorted(await session.held()) == sorted(one.receipt for one in got)  # type: ignore[type-var]
-        number += 1
+        assert sorted(await session.held()) == sorted(one.receipt for one in got)
         assert await session.settle([completed(one) for one in got], number=number) == [DONE] * 4
         assert await session.held() == []
 
@@ -79,22 +77,25 @@ async def test_what_a_cancelled_fetch_took_comes_with_the_next(broker: SqliteBro
     """The answer was on its way to a caller that was gone: commit first, then the cancellation."""
     batch = envelopes(5)
     await broker.publish(batch)
-    core = broker._open_core()
+    writer = broker._open_core()._writer
+    delivered = writer.deliver
+    on_its_way: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    writer.deliver = lambda outcomes: writer.call_soon(on_its_way.set_result, outcomes)  # type: ignore[method-assign]
     fetching = asyncio.create_task(session.fetch(want(3), wait=0))
-    await asyncio.sleep(0)
-    while not await core.read(lambda conn: conn.execute("SELECT count(*) FROM running").fetchone()[0]):
-        fetching.cancel() if fetching.done() else None
-    if fetching.cancel():
-        with pytest.raises(asyncio.CancelledError):
-            await fetching
-        assert len(await session.held()) == 3
-        again = [*await session.fetch(want(2), wait=0)]
-        assert [one.envelope.id for one in again] == [e.id for e in batch[:2]], "within what is asked for"
-        again += await session.fetch(want(5), wait=0)
-        assert [one.envelope.id for one in again] == [e.id for e in batch[:3]], "then the rest of what was not seen"
-        again += await session.fetch(want(5), wait=0)
-        assert [one.envelope.id for one in again] == [e.id for e in batch], "and then what is new"
-        assert {one.counts.released + one.counts.lost for one in again} == {0}
+    outcomes = await on_its_way
+    fetching.cancel()
+    writer.deliver = delivered  # type: ignore[method-assign]
+    writer.deliver(outcomes)
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert len(await session.held()) == 3
+    again = [*await session.fetch(want(2), wait=0)]
+    assert [one.envelope.id for one in again] == [e.id for e in batch[:2]], "within what is asked for"
+    again += await session.fetch(want(5), wait=0)
+    assert [one.envelope.id for one in again] == [e.id for e in batch[:3]], "then the rest of what was not seen"
+    again += await session.fetch(want(5), wait=0)
+    assert [one.envelope.id for one in again] == [e.id for e in batch], "and then what is new"
+    assert {one.counts.released + one.counts.lost for one in again} == {0}
 
 
 async def test_a_cancelled_settle_repeated_gets_the_first_answer(broker: SqliteBroker, session: SqliteSession) -> None:
@@ -137,20 +138,20 @@ async def test_a_cancelled_open_session_leaves_no_session_behind(broker: SqliteB
 
 
 async def test_after_a_commit_of_unknown_outcome_the_next_fetch_asks_the_store(
-    broker: SqliteBroker, session: SqliteSession, opened: Callable[..., Awaitable[SqliteBroker]]
+    broker: SqliteBroker, session: SqliteSession
 ) -> None:
     batch = envelopes(3)
     await broker.publish(batch)
-    core = broker._open_core()
-    written = core._writer.deliver
+    writer = broker._open_core()._writer
+    delivered = writer.deliver
 
-    def lose(outcomes: list[tuple[object, object, BaseException | None]]) -> None:
-        written([(call, None, OSError("the answer was lost")) for call, _, _ in outcomes])  # type: ignore[misc]
+    def lose(outcomes: list[Any]) -> None:
+        delivered([(call, None, OSError("the answer was lost")) for call, _, _ in outcomes])
 
-    core._writer.deliver = lose  # type: ignore[assignment,method-assign]
+    writer.deliver = lose  # type: ignore[method-assign]
     with pytest.raises(BrokerUnavailable, match="the answer was lost"):
         await session.fetch(want(3), wait=0)
-    core._writer.deliver = written  # type: ignore[method-assign]
+    writer.deliver = delivered  # type: ignore[method-assign]
     assert len(await session.held()) == 3
     again = await session.fetch(want(3), wait=0)
     assert [one.envelope.id for one in again] == [e.id for e in batch]

@@ -43,9 +43,7 @@ async def swept(broker: SqliteBroker, *, sessions: int) -> Swept:
     return reaped
 
 
-async def test_two_processes_compete_without_overlap_or_loss(
-    broker: SqliteBroker, actor: Callable[[], Actor]
-) -> None:
+async def test_two_processes_compete_without_overlap_or_loss(broker: SqliteBroker, actor: Callable[[], Actor]) -> None:
     batch = envelopes(1000)
     await broker.publish(batch)
     workers = [actor(), actor()]
@@ -187,7 +185,9 @@ async def test_a_sweeper_that_was_stopped_itself_judges_nobody_by_what_it_saw_be
     sweeper.go_on()
     assert (await sweeper.ask("sweep"))["sessions"] == [], "its own stall: contact begins anew"
     async with asyncio.timeout(5.0):
-        while silent.id not in (await sweeper.ask("sweep"))["sessions"]:
+        while True:
+            if silent.id in (await sweeper.ask("sweep"))["sessions"]:
+                break
             await asyncio.sleep(0.02)
 
 

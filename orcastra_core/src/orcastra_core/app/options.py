@@ -91,6 +91,11 @@ class SubmitOptions:
     result_ttl: float | None = None
     headers: Mapping[str, Any] = NO_HEADERS
 
+    @property
+    def bound_in_time(self) -> bool:
+        """Whether they say when, and so are for a single submit."""
+        return any(one is not None for one in (self.delay, self.at, self.expires, self.expires_at))
+
     def changed(self, given: Mapping[str, Any]) -> SubmitOptions:
         """Return a copy with ``given`` options, as users write them.
 

@@ -26,7 +26,7 @@ from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.envelope import Envelope
 from orcastra_core.model.errors import InvalidOption, OrcastraError, Unsupported
 from orcastra_core.model.ids import TaskId, parse_id
-from orcastra_core.model.names import SessionId
+from orcastra_core.model.names import SessionId, check_name
 from orcastra_core.model.profile import Cap, Profile
 from orcastra_core.model.published import Published
 from orcastra_core.model.queue import QueueSpec
@@ -164,6 +164,13 @@ class Orcastra(Tasks):
         from orcastra_core.plugins import parse_trigger, trigger_text
 
         scheduler = self._scheduler()
+        check_name("schedule", schedule_id)
+        if call.options.bound_in_time:
+            raise InvalidOption(
+                f"schedule {schedule_id!r}: its trigger says when: delay, at and expires have no place here"
+            )
+        if not isinstance(misfire, Misfire):
+            raise InvalidOption(f"misfire={misfire!r}: expected Misfire.SKIP, ONE or ALL")
         text = trigger if isinstance(trigger, str) else trigger_text(trigger)
         first = parse_trigger(text).next_after(datetime.fromtimestamp(self._clock.now(), UTC))
         if first is None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.delivery import Receipt
 from orcastra_core.model.errors import BrokerClosed, BrokerError, SessionFenced
+from orcastra_core.model.published import Refused
 from orcastra_core.model.settlement import STALE, Complete, Done, Failed, Settled, Settlement
 from orcastra_core.runtime.patience import Patience
 
@@ -88,10 +89,11 @@ class Settler:
             self._wake.set_result(None)
 
     def discard(self) -> None:
-        """The session was reaped: all that waits came too late."""
+        """The session was reaped, and ``run`` has ended: all that got no answer came too late."""
         self._closing = True
-        if self._pending:
-            self._on_stale(list(self._pending))
+        if self._in_flight or self._pending:
+            self._on_stale([*self._in_flight, *self._pending])
+            self._in_flight = []
             self._pending.clear()
         self._progress.set()
         self._idle.set()
@@ -136,6 +138,8 @@ class Settler:
         stale: list[Settlement] = []
         for settlement, answer in zip(batch, answers, strict=True):
             if type(answer) is Done:
+                if answer.emitted:
+                    _tell_refused(settlement, answer)
                 continue
             if answer is STALE:
                 stale.append(settlement)
@@ -163,3 +167,9 @@ class Settler:
             size += bytes_
         self._large -= size
         return batch
+
+
+def _tell_refused(settlement: Settlement, done: Done) -> None:
+    for said in done.emitted:
+        if isinstance(said, Refused):
+            _log.error("a follow-up of task %s was refused: %s", settlement.delivery.envelope.id, said.why)

@@ -10,8 +10,6 @@ import sys
 import threading
 from typing import Any
 
-from sqlite_actors.making import QUEUE, completed, envelopes, want
-
 from orcastra_core.backends.sqlite import SqliteBroker
 from orcastra_core.backends.sqlite.session import SqliteSession
 from orcastra_core.backends.sqlite.tx import Tx
@@ -20,6 +18,7 @@ from orcastra_core.model.delivery import Delivery
 from orcastra_core.model.errors import OrcastraError
 from orcastra_core.model.published import Stored
 from orcastra_core.model.settlement import Done
+from sqlite_actors.making import QUEUE, completed, envelopes, want
 
 
 class Child:

@@ -24,7 +24,11 @@ class Actor:
     def __init__(self, url: str) -> None:
         environment = os.environ | {"PYTHONPATH": str(_CHILD.parent.parent)}
         self._process = subprocess.Popen(
-            [sys.executable, str(_CHILD), url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [sys.executable, str(_CHILD), url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         self.pid = self._process.pid
 

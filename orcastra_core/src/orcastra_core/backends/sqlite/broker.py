@@ -62,6 +62,10 @@ class SqliteBroker(Broker):
     """
 
     claims: ClassVar[frozenset[Cap]] = CLAIMS
+    scheduler: SqliteScheduler
+    results: SqliteResults
+    dead_letters: SqliteDeadLetters
+    events: SqliteEvents
 
     def __init__(self, url: BrokerUrl, *, clock: Clock | None = None) -> None:
         self._settings = Settings.of(url)
@@ -213,7 +217,7 @@ class SqliteBroker(Broker):
             raise translate(error, path) from error
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
-                await core.write(lambda tx: None)
+                await core.connect()
         except TimeoutError as error:
             await core.close()
             raise BrokerUnavailable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from urllib.parse import quote
 
 from orcastra_core.model.errors import BrokerError
 
@@ -66,8 +67,8 @@ def open_writer(path: str) -> sqlite3.Connection:
 
 
 def open_reader(path: str) -> sqlite3.Connection:
-    """Open a connection that only reads."""
-    conn = _connect(path)
+    """Open a connection that only reads. Never makes a file."""
+    conn = _connect(f"file:{quote(path)}?mode=rw", uri=True)
     try:
         conn.execute("PRAGMA query_only = ON")
         conn.execute("PRAGMA cache_size = -8000")
@@ -77,9 +78,10 @@ def open_reader(path: str) -> sqlite3.Connection:
     return conn
 
 
-def _connect(path: str) -> sqlite3.Connection:
+def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(
         path,
+        uri=uri,
         timeout=_FOREIGN_WAIT_MS / 1000,
         isolation_level=None,
         cached_statements=512,

@@ -43,11 +43,17 @@ class Core:
         self.watch = Watch(self.place)
         self.listeners: set[Callable[[], None]] = set()
         self.closed = False
+        self._silent = False
         self._waking = Waking(self.place, self.post)
         self._writer = Writer(settings, self.place.lock_path, self.loop, clock, self._tell)
         self.reader = Reader(settings.path, self.loop, self._on_changed, self._on_tick)
         self._writer.start()
         self.reader.start()
+
+    async def connect(self) -> None:
+        """Open the file, making or migrating its layout. Raises BrokerError or ContractMismatch."""
+        await self._writer.run(lambda tx: None)
+        self.reader.identity = self._writer.identity
 
     async def write(self, work: Callable[[Tx], T], *, durable: bool = False, weight: int = 1) -> T:
         """Run an operation in a write transaction; see ``CallThread.run``.
@@ -74,12 +80,13 @@ class Core:
         async with asyncio.TaskGroup() as group:
             for thread in threads:
                 group.create_task(thread.close())
+        self._silent = True  # a thread that was left behind a lock tells nobody any more
         self.post.close()
         self._waking.close()
         self.place.close()
 
     def _tell(self, effects: Effects) -> None:
-        if not self.closed:
+        if not self._silent:
             self._waking.tell(effects)
 
     def _on_changed(self) -> None:

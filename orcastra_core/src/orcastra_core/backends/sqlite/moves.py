@@ -97,9 +97,10 @@ def move_away(tx: Tx, num: int) -> None:
 def finish(tx: Tx, num: int, result: bytes | None, gone: float) -> None:
     """End a task for good: keep its id, and its result until ``gone``."""
     free_keys(tx, num)
+    # under a new number: see finish_large.sql
     tx.conn.execute(
-        "UPDATE task SET state = ?, envelope = NULL, dedup = NULL, okey = NULL, due = NULL, result = ?, gone = ? WHERE num = ?",
-        (FINISHED, result, gone, num),
+        "UPDATE task SET num = ?, state = ?, envelope = NULL, dedup = NULL, okey = NULL, due = NULL, result = ?, gone = ? WHERE num = ?",
+        (tx.take_numbers(1), FINISHED, result, gone, num),
     )
 
 

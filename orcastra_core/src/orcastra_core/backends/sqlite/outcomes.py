@@ -11,6 +11,9 @@ from orcastra_core.model.errors import BodyTooLarge, InvalidOption, Serializatio
 from orcastra_core.model.settlement import Complete, Dead, Failed, Moved, Release, Retry, Settlement
 from orcastra_core.serialization.result_codec import encode_result, write_error
 
+_LARGE = 500
+"""Bytes of a body; see ``sql/finish_large.sql``."""
+
 
 class Prepared:
     """One settlement, encoded.
@@ -27,6 +30,7 @@ class Prepared:
         emit: What it publishes.
         events: Its records.
         task_id: Of the result.
+        large: Whether the task took much room, which is to be given back although its result stays.
         plain: Whether it completes a task on which no keys hang, and publishes nothing.
     """
 
@@ -39,6 +43,7 @@ class Prepared:
     ttl = 0.0
     task_id = ""
     reply: str | None = None
+    large = False
     plain = False
 
     def __init__(self, item: Settlement) -> None:
@@ -60,6 +65,7 @@ class Prepared:
             self.task_id = result.id
             if isinstance(envelope, Envelope):
                 self.reply = envelope.reply
+                self.large = len(envelope.body) > _LARGE
             if item.emit:
                 self.emit = Batch(item.emit)
             elif kind is Complete and not self.receipt & 1:

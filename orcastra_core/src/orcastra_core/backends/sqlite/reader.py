@@ -25,6 +25,7 @@ class Reader(CallThread):
 
     Attributes:
         watchers: How many wait for something to change in the file.
+        identity: Which file it is to be, once the writer has opened it.
     """
 
     def __init__(
@@ -36,11 +37,11 @@ class Reader(CallThread):
     ) -> None:
         super().__init__("reader", path, loop)
         self.watchers = 0
+        self.identity: FileIdentity | None = None
         self._on_changed = on_changed
         self._on_tick = on_tick
         self._hurry = False
         self._conn: sqlite3.Connection | None = None
-        self._identity: FileIdentity | None = None
         self._data_version: int | None = None
         self._ticked = 0.0
 
@@ -93,9 +94,8 @@ class Reader(CallThread):
             self.call_soon(self._on_changed)
 
     def _connected(self) -> sqlite3.Connection:
+        if self.identity is not None:
+            self.identity.check()
         if self._conn is None:
             self._conn = open_reader(self.path)
-            self._identity = FileIdentity(self.path)
-        assert self._identity is not None
-        self._identity.check()
         return self._conn

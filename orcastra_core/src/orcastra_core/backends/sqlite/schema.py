@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from orcastra_core.backends.sqlite.statements import sql
+from orcastra_core.backends.sqlite import statements
 from orcastra_core.model.errors import BrokerError, ContractMismatch
 from orcastra_core.model.names import DomainName
 
@@ -51,12 +51,12 @@ def establish(conn: sqlite3.Connection, path: str, domain: DomainName) -> None:
         return
     (version,) = conn.execute("PRAGMA user_version").fetchone()
     if version == 0:
-        _run(conn, sql("schema"))
+        _run(conn, statements.sql("schema"))
         conn.execute("INSERT INTO meta VALUES ('domain', ?)", (domain,))
         conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     else:
         for step in range(version, VERSION):
-            _run(conn, sql(f"migrate_{step}"))
+            _run(conn, statements.sql(f"migrate_{step}"))
     conn.execute(f"PRAGMA user_version = {VERSION}")
 
 

@@ -148,8 +148,13 @@ def _bury(tx: Tx, num: int, item: Prepared) -> None:
 
 
 def _finish_together(tx: Tx, items: Sequence[Prepared]) -> None:
-    rows = [(num_of(item.receipt), *_kept(tx, item)) for item in items]
+    rows = [(num_of(item.receipt), *_kept(tx, item)) for item in items if not item.large]
     execute_rows(tx.conn, sql("finish"), rows)
+    if len(rows) < len(items):
+        large = [item for item in items if item.large]
+        first = tx.take_numbers(len(large))
+        moved = [(num_of(item.receipt), *_kept(tx, item), first + at) for at, item in enumerate(large)]
+        execute_rows(tx.conn, sql("finish_large"), moved)
 
 
 def _kept(tx: Tx, item: Prepared) -> tuple[bytes | None, float]:

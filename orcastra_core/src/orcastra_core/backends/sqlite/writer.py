@@ -56,7 +56,7 @@ class Writer(CallThread):
         self._clock = clock
         self._on_committed = on_committed
         self._conn: sqlite3.Connection | None = None
-        self._identity: FileIdentity | None = None
+        self.identity: FileIdentity | None = None
         self._lock: LockFile | None = None
         self._synchronous = ""
         self._data_version = 0
@@ -128,14 +128,14 @@ class Writer(CallThread):
                         if conn.in_transaction:
                             conn.execute("ROLLBACK")
                         raise
-                self._identity = FileIdentity(self.path)
+                self.identity = FileIdentity(self.path)
             except BaseException:
                 conn.close()
                 raise
             self._conn = conn
             self._synchronous = ""
-        assert self._identity is not None
-        self._identity.check()
+        assert self.identity is not None
+        self.identity.check()
         return self._conn
 
     def _transact(
