@@ -45,6 +45,7 @@ test: dev ## run all tests, with the servers they need (ARGS="-k name" to choose
 	@scripts/services run $(SERVICES) -- $(BIN)/python -m pytest $(ARGS)
 
 proof: export ORCASTRA_PROOF = 1
+proof: export ORCASTRA_CONFORMANCE_SEEDS = 20
 proof: dev ## everything in every mode, with many seeds: long
 	$(call say,Running the tests and the proofs)
 	@scripts/services run $(SERVICES) -- $(BIN)/python -m pytest -m "" $(ARGS)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from orcastra_conformance.case import Case, all_cases
 from orcastra_conformance.engine import Outcome, run_case
 from orcastra_conformance.harness import BrokerHarness
 
+SEEDS = "ORCASTRA_CONFORMANCE_SEEDS"
+
 
 def conformance(make: Callable[[], BrokerHarness], *, seed: int = 0) -> Any:
     """Return a test function, parametrised over every case.
@@ -25,14 +28,24 @@ def conformance(make: Callable[[], BrokerHarness], *, seed: int = 0) -> Any:
     The harness is made and started with the first case of the module, and
     stopped at the module's end. Only a passed case passes: one whose capability is not
     claimed, or that the harness has no power to prove, is reported as skipped with the reason.
+
+    The environment's ``ORCASTRA_CONFORMANCE_SEEDS`` runs every case that often,
+    from ``seed`` on.
     """
+    seeds = range(seed, seed + int(os.environ.get(SEEDS, "1")))
     running: list[BrokerHarness] = []
 
     def stop() -> None:
         asyncio.run(running.pop().stop())
 
-    @pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.id)
-    def test_case(case: Case, request: pytest.FixtureRequest) -> None:
+    trials = [
+        pytest.param(case, number, id=case.id if len(seeds) == 1 else f"{case.id}@{number}")
+        for case in all_cases()
+        for number in seeds
+    ]
+
+    @pytest.mark.parametrize(("case", "seed"), trials)
+    def test_case(case: Case, seed: int, request: pytest.FixtureRequest) -> None:
         if not running:
             harness = make()
             asyncio.run(harness.start())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
@@ -33,7 +33,13 @@ def app_of(url: str | None, target: str | None) -> Orcastra:
     return Orcastra(url)
 
 
-class Duration(click.ParamType[float]):
+if TYPE_CHECKING:
+    FloatParam = click.ParamType[float]
+else:  # generic in recent versions of click only
+    FloatParam = click.ParamType
+
+
+class Duration(FloatParam):
     """Seconds, or a number with a unit: ``90``, ``15m``, ``2h``, ``7d``."""
 
     name = "duration"
