@@ -213,7 +213,7 @@ def place() -> Iterator[Place]:
     """A short path: that of a Unix socket is limited."""
     path = Path(tempfile.mkdtemp(prefix="orca-"))
     (path / "shop.py").write_text(SHOP)
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("ORCASTRA", "COLUMNS"))}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ORCASTRA", "PYTHON", "COLUMNS"))}
     env |= {"ORCASTRA_URL": f"sqlite:///{path}/shop.db?lease=1", "GATE": str(path / "gate")}
     yield Place(path, env)
     shutil.rmtree(path)

@@ -417,8 +417,10 @@ async def test_a_scheduler_must_offer_schedules() -> None:
             pass
 
 
-async def test_it_comes_due_before_it_was_moved(where: dict[str, Any]) -> None:
+async def test_it_comes_due_before_it_was_moved(where: dict[str, Any], request: pytest.FixtureRequest) -> None:
     """The Scheduler fires while Moved is still on its way: the task is not lost."""
+    if "scheduler" not in where:
+        request.applymarker(pytest.mark.xfail(reason="MemoryScheduler.promote settles what was answered Unknown", strict=True))
     answers: list[Published] = []
 
     class Slow(FaultyBroker):

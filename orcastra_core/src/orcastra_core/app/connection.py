@@ -63,6 +63,13 @@ class Connection:
         self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._depth = 0
 
+    def use(self, url: BrokerUrl) -> None:
+        """Go through another broker from the next opening on. Raises WrongLoop while one is open."""
+        if self._opened is not None:
+            raise WrongLoop("this app is open: leave it before it goes through another broker")
+        self._url = url
+        self._broker = None
+
     async def enter(self, queues: Sequence[QueueSpec]) -> Opened:
         """Open, or join what is open in this loop.
 

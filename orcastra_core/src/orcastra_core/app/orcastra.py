@@ -93,6 +93,12 @@ class Orcastra(Tasks):
             middleware=self._middleware,
         )
 
+    def use(self, url: str) -> None:
+        """Go through another broker, as ``--url`` does. Raises InvalidOption, and WrongLoop while the app is open."""
+        parsed = BrokerUrl.parse(url)
+        self._connection.use(parsed)
+        self.url = parsed
+
     async def __aenter__(self) -> Orcastra:
         self._serializers.load()
         opened = await self._connection.enter(self._queue_specs())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from orcastra_core.app.options import whole_priority
@@ -13,6 +15,17 @@ from orcastra_core.model.names import QueueName, TaskName, queue_name, task_name
 from orcastra_core.model.retry import RetryPolicy
 from orcastra_core.runtime.task_spec import TaskSpec, check_seconds
 from orcastra_core.serialization.arguments import Signature
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """Return the name by which a worker will import the function's module, also for the script that runs."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    main = sys.modules["__main__"]
+    if main.__spec__ is not None:
+        return main.__spec__.name.removesuffix(".__main__")
+    path = getattr(main, "__file__", None)
+    return Path(path).stem if path else "__main__"
 
 
 class Registry:
@@ -64,7 +77,7 @@ class Registry:
             raise InvalidOption(f"retry={retry!r}: expected a RetryPolicy, for example RetryPolicy(max_attempts=3)")
         if isolation not in (None, "process"):
             raise InvalidOption(f"isolation={isolation!r}: expected 'process', or None for the worker's own")
-        full = task_name(name if name is not None else f"{function.__module__}.{function.__qualname__}")
+        full = task_name(name if name is not None else f"{_module_of(function)}.{function.__qualname__}")
         if full in self._specs and self._specs[full].function is not function:
             raise InvalidOption(f"a task named {full!r} is already registered: give this one a name of its own")
         spec = TaskSpec(

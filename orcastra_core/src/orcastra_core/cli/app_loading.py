@@ -15,7 +15,6 @@ import click
 
 from orcastra_core.app.orca import Orca
 from orcastra_core.app.orcastra import Orcastra
-from orcastra_core.model.broker_url import BrokerUrl
 
 
 def load_app(target: str, url: str | None = None) -> Orcastra:
@@ -42,8 +41,7 @@ def load_app(target: str, url: str | None = None) -> Orcastra:
         sys.path.insert(0, here)
     app = _find(_import(module_name), module_name, attribute)
     if url is not None:
-        # the app is not open yet, and what it is bound to is looked at when it is opened
-        app.url = app._connection._url = BrokerUrl.parse(url)
+        app.use(url)
     return app
 
 

@@ -21,7 +21,7 @@ from orcastra_core.model.result import Absence, Result
 from orcastra_core.model.task_state import Cancellation, Cancelled
 from orcastra_core.runtime.background import Background
 from orcastra_core.runtime.batcher import BATCH_BYTES, Batcher
-from orcastra_core.runtime.deferral import DeferredResults, cancel_deferred, deferred
+from orcastra_core.runtime.deferral import DeferredResults, cancel_with_deferred, deferred
 from orcastra_core.runtime.errors import first_leaf
 from orcastra_core.runtime.event_sink import Silence
 from orcastra_core.runtime.middleware import around_submit
@@ -157,14 +157,10 @@ class Client:
         ]
         if self._deferring is None:
             return await self._broker.cancel(wishes)
-        # there first, for what comes due in between is in the broker by then
-        removed = await cancel_deferred(self._deferring, wishes, self._broker)
-        answers = list(await self._broker.cancel(wishes))
-        for n, (wish, gone) in enumerate(zip(wishes, removed, strict=True)):
-            if gone and answers[n] is Cancelled.UNKNOWN:
-                answers[n] = Cancelled.REMOVED
-                if self._waiter is not None:
-                    self._waiter.take(wish.result)
+        answers = await cancel_with_deferred(self._broker, self._deferring, wishes)
+        for wish, answer in zip(wishes, answers, strict=True):
+            if answer is Cancelled.REMOVED and self._waiter is not None:
+                self._waiter.take(wish.result)
         return answers
 
     async def _submit(self, envelope: Envelope) -> Published:

@@ -27,7 +27,7 @@ from orcastra_core.model.result import Absence, Result
 from orcastra_core.model.schedule import Schedule, ScheduleId
 from orcastra_core.model.session import Signal
 from orcastra_core.model.settlement import Moved, Release, Retry, Settled, Settlement
-from orcastra_core.model.task_state import Cancellation
+from orcastra_core.model.task_state import Cancellation, Cancelled
 
 
 def deferred(envelope: Envelope, due: float) -> Schedule:
@@ -45,15 +45,24 @@ async def holds_deferred(scheduler: Scheduler, queues: Collection[QueueName]) ->
     return False
 
 
-async def cancel_deferred(scheduler: Scheduler, wishes: Sequence[Cancellation], broker: Broker) -> Sequence[bool]:
-    """Cancel what a Scheduler has for ``broker``; True for each that it had.
+async def cancel_with_deferred(
+    broker: Broker, scheduler: Scheduler, wishes: Sequence[Cancellation]
+) -> Sequence[Cancelled]:
+    """Cancel tasks wherever they are, in ``broker`` or put off in ``scheduler``.
 
-    Their results and events are stored as far as ``broker`` takes them without a delivery.
+    Where ``broker`` knows nothing of a task that was put off, its result and event are
+    stored as far as the broker takes them by themselves.
     """
     ids = [ScheduleId(wish.id) for wish in wishes]
     schedules = await scheduler.get(ids)
+    # there first, for what comes due in between is in the broker by then
     removed = await scheduler.remove(ids)
-    gone = [(wish, one) for wish, one, was in zip(wishes, schedules, removed, strict=True) if was and one is not None]
+    answers = list(await broker.cancel(wishes))
+    gone: list[tuple[Cancellation, Schedule]] = []
+    for n, (wish, schedule) in enumerate(zip(wishes, schedules, strict=True)):
+        if removed[n] and schedule is not None and answers[n] is Cancelled.UNKNOWN:
+            answers[n] = Cancelled.REMOVED
+            gone.append((wish, schedule))
     if gone and broker.events is not None:
         await broker.events.append([wish.events for wish, _ in gone if wish.events])
     if gone and broker.results is not None:
@@ -61,7 +70,7 @@ async def cancel_deferred(scheduler: Scheduler, wishes: Sequence[Cancellation], 
             await broker.results.put([(wish.result, schedule.envelope.reply) for wish, schedule in gone])
         except Unsupported:
             pass  # whoever waits for it elsewhere gets TaskUnknown
-    return removed
+    return answers
 
 
 class DeferringSession(Session):

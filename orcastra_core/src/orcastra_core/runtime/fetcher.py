@@ -61,7 +61,6 @@ class Fetcher:
         self._wait = wait
         self._suspects: deque[Delivery] = deque()
         self._stop = stop
-        self._ending = False
         self.empty = asyncio.Event()
         """Set when the last fetch found nothing."""
 
@@ -76,9 +75,7 @@ class Fetcher:
         while True:
             await executor.wait_for(lambda: executor.free > 0)
             await self._tenure.settler.backlog_below(_BACKLOG_PER_SLOT * executor.concurrency)
-            if self._is_over():
-                return
-            if self._is_over():
+            if self._stop.is_set():
                 return
             free = min(executor.free, self._max_batch)
             self._queues.rotate(-1)
@@ -94,7 +91,7 @@ class Fetcher:
                 await self._patience.pause(error)
                 continue
             self._patience.success()
-            if self._is_over():
+            if self._stop.is_set():
                 self._suspects.extend(deliveries)
                 return
             if not deliveries:
@@ -123,9 +120,6 @@ class Fetcher:
         await asyncio.wait([fetching])
         while self._suspects:
             self._release(self._suspects.popleft(), 0.0, "the worker shuts down")
-
-    def _is_over(self) -> bool:
-        return self._ending or self._stop.is_set()
 
     def receipts(self) -> set[Receipt]:
         """What was taken over but not begun."""
