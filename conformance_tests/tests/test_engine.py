@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from orcastra_conformance.case import Case, CaseBody, all_cases
+from orcastra_conformance.case import Case, CaseBody
+from orcastra_conformance.catalogue import all_cases
 from orcastra_conformance.engine import CaseReport, Outcome, run_case, run_suite
 from orcastra_conformance.expect import Expect, Violation
 from orcastra_conformance.harness import Unproven

@@ -6,7 +6,8 @@ Three layers: the engine (``case``, ``trial``, ``expect``, ``harness``,
 harness.
 """
 
-from orcastra_conformance.case import Case, all_cases
+from orcastra_conformance.case import Case
+from orcastra_conformance.catalogue import all_cases
 from orcastra_conformance.engine import CaseReport, Outcome, run_case, run_suite
 from orcastra_conformance.harness import BrokerHarness, ServerFacts, Unproven
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -75,10 +73,6 @@ def case(
     return register
 
 
-def all_cases() -> list[Case]:
-    """Return every case, in order of their modules."""
-    from orcastra_conformance import cases
-
-    for module in pkgutil.iter_modules(cases.__path__):
-        importlib.import_module(f"{cases.__name__}.{module.name}")
+def registered() -> list[Case]:
+    """Return the cases of the modules imported so far, in their order."""
     return list(_registry.values())

@@ -12,7 +12,8 @@ from time import perf_counter
 
 import attrs
 
-from orcastra_conformance.case import Case, all_cases
+from orcastra_conformance.case import Case
+from orcastra_conformance.catalogue import all_cases
 from orcastra_conformance.expect import NotApplicable, Violation
 from orcastra_conformance.harness import BrokerHarness, Unproven
 from orcastra_conformance.refusals import check_refusal

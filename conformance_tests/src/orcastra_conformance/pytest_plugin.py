@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from orcastra_conformance.case import Case, all_cases
+from orcastra_conformance.case import Case
+from orcastra_conformance.catalogue import all_cases
 from orcastra_conformance.engine import Outcome, run_case
 from orcastra_conformance.harness import BrokerHarness
 

@@ -79,7 +79,7 @@ class Orcastra(Tasks):
             raise InvalidOption("name a broker: Orcastra('sqlite:///orcastra.db'), or set ORCASTRA_URL")
         if events not in (True, False, "full"):
             raise InvalidOption(f"events={events!r}: expected True, False or 'full'")
-        self.url = BrokerUrl.parse(given)
+        self.url: BrokerUrl = BrokerUrl.parse(given)
         self._clock: Clock = clock or SystemClock()
         self._events = events
         self._middleware = tuple(middleware)

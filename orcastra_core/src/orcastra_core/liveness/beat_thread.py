@@ -20,7 +20,7 @@ class BeatThread:
     """Beats for one session, whatever the caller's event loop does.
 
     The thread runs ``beat`` in an event loop of its own, ``BEATS_PER_LEASE``
-    times a lease. A BrokerError is logged once and tried again sooner: an
+    times a lease. What it raises is logged once and tried again sooner: an
     outage ends nothing. When ``beat`` answers False the session was reaped:
     ``on_fenced`` is called, in this thread, and the beating stops.
 
@@ -74,9 +74,10 @@ class BeatThread:
         while not await self._stopped_within(pause):
             try:
                 alive = await self._beat()
-            except BrokerError as error:
+            except Exception as error:  # noqa: BLE001 - a backend's bug must not end a healthy session in silence
                 if not failing:
-                    _log.warning("a beat did not reach the store (%s); the session goes on trying", error)
+                    bug = None if isinstance(error, BrokerError) else error
+                    _log.warning("a beat did not reach the store (%s); the session goes on trying", error, exc_info=bug)
                 failing, pause = True, self._every / 4
                 continue
             if failing:
