@@ -67,6 +67,8 @@ def load(group: str, name: str) -> Any:
         raise AmbiguousPlugin(
             f"{name!r} of {group} is claimed by {' and '.join(claimants)}: uninstall one of them"
         ) from None
+    except SystemExit as error:  # a script where a module was meant
+        raise PluginLoadFailed(f"{name!r} of {group} is installed, but its import ended the program") from error
     except NoMatches:
         if failures and isinstance(failures[0], OrcastraError):
             raise failures[0] from None
@@ -89,7 +91,7 @@ def _describe(group: str, point: EntryPoint, *, importing: bool) -> Plugin:
     if importing:
         try:
             point.load()
-        except Exception as failure:  # noqa: BLE001 - a plugin may raise anything; none may take the others down
+        except (Exception, SystemExit) as failure:  # noqa: BLE001 - it may raise anything, and harm no other
             error = f"{type(failure).__name__}: {failure}"
     dist = f"{point.dist.name} {point.dist.version}" if point.dist is not None else ""
     return Plugin(group, point.name, point.value, dist, error)
