@@ -202,7 +202,9 @@ def test_bad_options_of_a_task_are_refused_where_the_decorator_stands(options: d
 
 def test_what_is_no_function() -> None:
     app = Orcastra("memory://")
-    with pytest.raises(InvalidOption, match=r"@app.task decorates functions, not str; with options write @app.task\(queue"):
+    with pytest.raises(
+        InvalidOption, match=r"@app.task decorates functions, not str; with options write @app.task\(queue"
+    ):
         app.task("mail")  # type: ignore[call-overload]
 
 

@@ -115,7 +115,7 @@ async def test_a_forked_child_is_told_to_make_its_own(url: str) -> None:
             finally:
                 os._exit(0)
         os.close(writing)
-        os.waitpid(child, 0)
+        await asyncio.to_thread(os.waitpid, child, 0)
         assert "before a fork: let the child make an app of its own" in os.read(reading, 1000).decode()
         os.close(reading)
         await app.orca("note").submit(1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from core_doubles import FaultyBroker, at_work, attach, depth, events_of
+from core_doubles import FaultyBroker, at_work, attach, depth, events_of, until
 
 from orcastra_core import Call, Orcastra, Submission
 from orcastra_core.model.errors import BodyTooLarge, InvalidArguments, PublishRefused, SerializationError
@@ -119,8 +119,7 @@ async def test_the_next_batch_is_drawn_while_one_is_on_its_way() -> None:
 
     async with app:
         submitting = asyncio.create_task(app.submit_many(calls()))
-        while not broker.batches:
-            await asyncio.sleep(0)
+        await until(lambda: broker.batches != [], "the first batch is on its way")
         for _ in range(10):
             await asyncio.sleep(0)
         assert drawn == 2000, "one batch in flight, one drawn, no more"
@@ -138,7 +137,9 @@ async def test_dedup_inside_a_batch(url: str) -> None:
     app, square = make(url)
     once = square.options(dedup="once")
     async with app:
-        outcomes = await app.submit_many([once.call(1), square.call(2), once.call(3), square.options(dedup="b").call(4)])
+        outcomes = await app.submit_many(
+            [once.call(1), square.call(2), once.call(3), square.options(dedup="b").call(4)]
+        )
         assert all(outcome.ok for outcome in outcomes)
         handles = [outcome.handle for outcome in outcomes]
         assert handles[2].id == handles[0].id

@@ -136,7 +136,12 @@ def test_stopped_from_its_own_callback() -> None:
     """What on_fenced calls may well stop the thread it runs in."""
     store = Store()
     store.answers = [False]
-    thread = BeatThread("own", lease=LEASE, beat=store.beat, on_fenced=lambda: (thread.stop(), store.fenced.set())[1])
+
+    def on_fenced() -> None:
+        thread.stop()
+        store.fenced.set()
+
+    thread = BeatThread("own", lease=LEASE, beat=store.beat, on_fenced=on_fenced)
     thread.start()
     assert store.fenced.wait(3)
     thread.stop()
@@ -147,14 +152,12 @@ def test_a_beat_that_hangs_does_not_hold_up_stop_for_ever() -> None:
     released = threading.Event()
 
     async def hang() -> bool:
-        while not released.is_set():
-            await asyncio.sleep(0.01)
-        return True
+        return await asyncio.to_thread(released.wait, 5)
 
     thread = BeatThread("hangs", lease=LEASE, beat=hang, on_fenced=lambda: None)
     thread.start()
     begun = time.monotonic()
-    time.sleep(LEASE)  # noqa: ASYNC251 - no loop here
+    time.sleep(LEASE)
     thread.stop(join=0.1)
     assert time.monotonic() - begun < 2
     released.set()

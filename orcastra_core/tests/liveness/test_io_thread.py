@@ -112,5 +112,5 @@ async def test_it_runs_on_while_the_callers_loop_is_blocked() -> None:
     async with IoThread("test") as io:
         ticking = asyncio.create_task(io.call(tick))
         await asyncio.sleep(0.005)
-        assert enough.wait(3)  # noqa: ASYNC251 - blocks this loop: that is the point
+        assert enough.wait(3)
         await ticking

@@ -39,12 +39,12 @@ def test_an_unknown_scheme_says_what_is_there_and_what_to_do(url: str, says: str
 @pytest.mark.parametrize("url", ["redis://x", "postgresql://x", "kafka://x"])
 def test_the_servers_are_found_or_say_what_to_install(url: str) -> None:
     """Their dists may or may not be installed, and may or may not have a broker yet."""
+    said = ""
     try:
-        broker = load_broker(url)
+        load_broker(url)
     except (BackendNotReady, BackendNotFound) as error:
-        assert "pip install" in str(error) or "release" in str(error), error
-    else:
-        assert broker.claims is not None
+        said = str(error)
+    assert not said or "pip install" in said or "release" in said
 
 
 def test_an_unknown_parameter_names_the_nearest() -> None:

@@ -60,12 +60,11 @@ def test_every_public_name_is_there() -> None:
     for name in orcastra_core.__all__:
         assert getattr(orcastra_core, name) is not None
     with pytest.raises(AttributeError):
-        _ = orcastra_core.no_such_name  # type: ignore[attr-defined]
+        _ = orcastra_core.no_such_name
 
 
 def test_the_meta_dist_has_the_same_names() -> None:
     import orcastra
-
     import orcastra_core
 
     assert set(orcastra_core.__all__) <= set(orcastra.__all__)

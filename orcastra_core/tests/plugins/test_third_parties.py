@@ -31,7 +31,9 @@ def test_a_third_partys_broker(site: Any) -> None:
 
 
 def test_a_broken_plugin_harms_no_other(site: Any) -> None:
-    site.install("broken-dist", {"orcastra.brokers": {"broken": "broken_dist:Broker"}}, broken_dist="import no_such_module")
+    site.install(
+        "broken-dist", {"orcastra.brokers": {"broken": "broken_dist:Broker"}}, broken_dist="import no_such_module"
+    )
     site.install("gone-dist", {"orcastra.brokers": {"gone": "gone_dist:Broker"}})
     site.install("bad-dist", {"orcastra.brokers": {"bad": "bad_dist:NoSuchName"}}, bad_dist="x = 1")
     site.install("exit-dist", {"orcastra.brokers": {"exit": "exit_dist:Broker"}}, exit_dist="raise SystemExit(3)")

@@ -50,7 +50,7 @@ async def test_a_value_that_cannot_be_written(url: str) -> None:
 
     async with app, at_work(app):
         handle = await opaque.submit()
-        with pytest.raises(TaskFailed, match="SerializationError.*opaque"):
+        with pytest.raises(TaskFailed, match=r"SerializationError.*opaque"):
             await handle
         (letter,) = await letters(app)
         assert letter.id == handle.id

@@ -78,7 +78,7 @@ async def test_a_delayed_submit(where: dict[str, Any]) -> None:
     async with bench.app as app:
         handle = await bench.work.options(delay=0.1, priority=3).submit()
         (schedule,) = await bench.deferred()
-        assert schedule.id == schedule.envelope.id == handle.id
+        assert str(schedule.id) == schedule.envelope.id == handle.id
         assert schedule.envelope.due is None
         assert schedule.envelope.priority == 3
         assert schedule.envelope.counts == Counts()
@@ -99,7 +99,7 @@ async def test_delayed_submits_in_bulk(where: dict[str, Any]) -> None:
         assert [outcome.ok for outcome in outcomes] == [True] * 3
         async with at_work(app):
             assert [await outcome.handle for outcome in outcomes[:2]] == ["done", "done"]
-        assert [one.id for one in await bench.deferred()] == [outcomes[2].handle.id]
+        assert [one.envelope.id for one in await bench.deferred()] == [outcomes[2].handle.id]
 
 
 async def test_retries_go_through_the_scheduler(where: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ async def test_what_the_scheduler_holds_meanwhile(where: dict[str, Any]) -> None
         handle = await bench.work.submit()
         await until(lambda: has_deferred(bench, 1), "the retry was put off")
         (schedule,) = await bench.deferred()
-        assert schedule.id == handle.id
+        assert schedule.envelope.id == handle.id
         assert schedule.trigger is None
         assert schedule.envelope.counts == Counts(attempt=1)
         assert schedule.due == pytest.approx(time.time() + 3600, abs=2)
@@ -420,7 +420,9 @@ async def test_a_scheduler_must_offer_schedules() -> None:
 async def test_it_comes_due_before_it_was_moved(where: dict[str, Any], request: pytest.FixtureRequest) -> None:
     """The Scheduler fires while Moved is still on its way: the task is not lost."""
     if "scheduler" not in where:
-        request.applymarker(pytest.mark.xfail(reason="MemoryScheduler.promote settles what was answered Unknown", strict=True))
+        request.applymarker(
+            pytest.mark.xfail(reason="MemoryScheduler.promote settles what was answered Unknown", strict=True)
+        )
     answers: list[Published] = []
 
     class Slow(FaultyBroker):

@@ -86,9 +86,12 @@ async def test_the_outcome_of_a_thread_is_discarded_and_its_slot_kept(url: str) 
         await until(lambda: worker.stats.stale >= 1, "the first outcome was thrown away")
         assert await handle == "second"
         assert worker.stats.completed == 2
-        async with asyncio.timeout(3):
-            while not (discarded := await events_of(app, EventKind.DISCARDED)):
-                await asyncio.sleep(0.005)
+
+        async def said() -> bool:
+            return bool(await events_of(app, EventKind.DISCARDED))
+
+        await until(said, "an event says so")
+        discarded = await events_of(app, EventKind.DISCARDED)
         assert [event.task_id for event in discarded] == [handle.id]
         assert discarded[0].session == sessions.ids[0]
     assert seen == [False, False, True], "the thread was told"

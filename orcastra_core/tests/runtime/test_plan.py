@@ -108,7 +108,9 @@ def test_what_was_deferred_is_published_once_as_it_is() -> None:
     assert firing.next_due is None
 
 
-@pytest.mark.parametrize("trigger", [Cron("0 4 * * *", tz="Europe/Berlin"), Interval(30), Once(datetime(2030, 1, 1, tzinfo=UTC))])
+@pytest.mark.parametrize(
+    "trigger", [Cron("0 4 * * *", tz="Europe/Berlin"), Interval(30), Once(datetime(2030, 1, 1, tzinfo=UTC))]
+)
 def test_triggers_and_their_text(trigger: Trigger) -> None:
     text = trigger_text(trigger)
     assert parse_trigger(text) == trigger

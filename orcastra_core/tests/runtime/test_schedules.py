@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ async def test_a_recurring_schedule_fires_once_a_tick_with_two_workers(url: str)
             assert not await app.unschedule("every")
             number = len(ran)
         moments = [at for _, at in ran]
-        gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(moments)]
         assert all(gap > 0.1 for gap in gaps), f"a tick was fired twice: {gaps}"
         completed = await events_of(app, EventKind.COMPLETED)
         assert len({event.task_id for event in completed}) == len(completed)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from core_doubles.clock import EagerClock
 
+from orcastra_core.interfaces.session import Session
 from orcastra_core.model.delivery import Delivery, Receipt, Want
 from orcastra_core.model.envelope import Envelope
 from orcastra_core.model.errors import AuthenticationFailed, BodyTooLarge, BrokerUnavailable, InvalidOption
@@ -18,7 +19,6 @@ from orcastra_core.model.names import QueueName, SessionId, TaskName
 from orcastra_core.model.result import ErrorInfo, Outcome, Result
 from orcastra_core.model.session import Signal
 from orcastra_core.model.settlement import DONE, STALE, Complete, Dead, Failed, Release, Retry, Settled, Settlement
-from orcastra_core.interfaces.session import Session
 from orcastra_core.runtime import settler as settling
 from orcastra_core.runtime.patience import Patience
 from orcastra_core.runtime.settler import Settler
@@ -213,14 +213,14 @@ async def test_an_outcome_that_can_never_be_stored_ends_somewhere(kind: str) -> 
     kept, _ = tenure(session)
     info = ErrorInfo("E", "x")
     whole = completed()
-    item: Settlement = {
+    kinds: dict[str, Settlement] = {
         "complete": whole,
         "retry": Retry(whole.delivery, 1e12, info),
         "release": Release(whole.delivery, 1e12),
         "dead": Dead(whole.delivery, "r", info, whole.result),
-    }[kind]
+    }
     session.script = [[Failed(InvalidOption("never"))]]
-    kept.settle(item)
+    kept.settle(kinds[kind])
     kept.settler.close()
     async with asyncio.timeout(2):
         await kept.settler.run()

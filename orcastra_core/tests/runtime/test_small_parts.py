@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 import pytest
+from core_doubles import until
 from core_doubles.clock import EagerClock
 
 from orcastra_core.interfaces.events import EventLog
@@ -140,9 +141,7 @@ async def test_events_are_kept_while_the_store_is_away(caplog: pytest.LogCapture
     for n in range(5):
         sink.add(b"%d" % n)
     sink.add(b"")
-    async with asyncio.timeout(2):
-        while len(log.records) < 5:
-            await asyncio.sleep(0)
+    await until(lambda: len(log.records) == 5, "all were appended")
     assert log.records == [b"0", b"1", b"2", b"3", b"4"]
     running.cancel()
     for n in range(20_000):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from core_doubles import FaultyBroker, attach, depth
+from core_doubles import FaultyBroker, attach, depth, until
 
 from orcastra_core import Orcastra
 from orcastra_core.model.envelope import Envelope
@@ -65,8 +65,7 @@ async def test_what_comes_while_a_batch_is_on_its_way_is_the_next_one() -> None:
     broker.gate = asyncio.Event()
     async with app:
         first = asyncio.create_task(note.submit(0))
-        while not broker.batches:
-            await asyncio.sleep(0)
+        await until(lambda: broker.batches != [], "the first batch is on its way")
         others = [asyncio.create_task(note.submit(n)) for n in range(1, 2501)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -88,8 +87,7 @@ async def test_cancelled_before_its_batch_is_sent_it_is_withdrawn() -> None:
     broker.gate = asyncio.Event()
     async with app:
         first = asyncio.create_task(note.submit(0))
-        while not broker.batches:
-            await asyncio.sleep(0)
+        await until(lambda: broker.batches != [], "the first batch is on its way")
         withdrawn = asyncio.create_task(note.submit(1))
         kept = asyncio.create_task(note.submit(2))
         await asyncio.sleep(0)
@@ -108,8 +106,7 @@ async def test_cancelled_after_it_was_sent_it_counts_as_sent() -> None:
     broker.gate = asyncio.Event()
     async with app:
         one = asyncio.create_task(note.submit(0))
-        while not broker.batches:
-            await asyncio.sleep(0)
+        await until(lambda: broker.batches != [], "the first batch is on its way")
         one.cancel()
         with pytest.raises(asyncio.CancelledError):
             await one

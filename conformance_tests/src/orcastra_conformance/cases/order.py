@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import attrs
+
 from orcastra_conformance.case import case
 from orcastra_conformance.trial import FAR, Trial
+from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Want
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.profile import Cap
@@ -152,3 +155,23 @@ async def _(t: Trial) -> None:
     await t.stored(broker, t.envelope(order_by="k", due=t.now() + FAR), t.envelope(order_by="k"))
     await t.promote(broker)
     await t.nothing(session, because="the first is due in an hour")
+
+
+@case(
+    "ord.key-through-a-scheduler",
+    needs=KEY,
+    why="Moved: its place in the line of its ordering key stays held, for the same id to take up again",
+)
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    sent = [t.envelope(order_by="k") for _ in range(3)]
+    await t.stored(broker, *sent)
+    session = await t.session(broker)
+    await t.done(session, t.moved(await t.one(session)))
+    await t.nothing(session, because="the head of its key is elsewhere, and has not ended")
+    await t.stored(broker, attrs.evolve(sent[0], counts=Counts(1, 0, 0)))
+    for envelope in sent:
+        delivery = await t.one(session)
+        t.expect.equal(delivery.envelope.id, envelope.id, "the key's order")
+        await t.nothing(session, because="one at a time")
+        await t.done(session, t.complete(delivery))

@@ -84,12 +84,9 @@ def forget(tx: Tx, num: int) -> None:
 
 
 def move_away(tx: Tx, num: int) -> None:
-    """Keep of a running task, which is durable elsewhere now, what waits for its return: its dedup key above all."""
-    queue, okey = tx.conn.execute("SELECT queue, okey FROM task WHERE num = ?", (num,)).fetchone()
-    if okey is not None:
-        leave_line(tx, queue, okey, num)
+    """Keep of a running task, which is durable elsewhere now, what waits for its return: its keys above all."""
     tx.conn.execute(
-        "UPDATE task SET state = ?, okey = NULL, gone = ? WHERE num = ?",
+        "UPDATE task SET state = ?, gone = ? WHERE num = ?",
         (MOVED, tx.now + LIMITS.max_delay + LIMITS.publish_window, num),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orcastra_core.backends.sqlite.moves import next_due
+from orcastra_core.backends.sqlite.moves import leave_line, next_due
 from orcastra_core.backends.sqlite.rows import BLOCKED, DEAD, DELAYED, FINISHED, MOVED, READY
 from orcastra_core.backends.sqlite.settings import LIMITS
 from orcastra_core.backends.sqlite.statements import execute_rows, sql
@@ -148,7 +148,7 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
     if dedup is not None and dedup.mode is DedupMode.WINDOW and not (dedup.window or 0.0) > 0.0:
         return Refused("a dedup key for a window of time needs its window in seconds")
     queue = tx.queue_number(envelope.queue)
-    row = conn.execute("SELECT num, state, envelope FROM task WHERE id = ?", (envelope.id,)).fetchone()
+    row = conn.execute("SELECT num, state, envelope, queue, okey FROM task WHERE id = ?", (envelope.id,)).fetchone()
     if row is not None:
         known = _known(envelope, row[1], row[2])
         if known is not None:
@@ -159,9 +159,13 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
     holder = None if dedup is None else key_holder(tx, queue, dedup.key)
     if holder is not None and holder != envelope.id:
         return Duplicate(TaskId(holder))
+    in_line = row is not None and row[4] is not None and (row[3], row[4]) == (queue, envelope.order_by)
     if row is not None:
+        if row[4] is not None and not in_line:
+            leave_line(tx, row[3], row[4], row[0])
         conn.execute("DELETE FROM task WHERE num = ?", (row[0],))
-    num = tx.take_numbers(1)
+    # what comes back keeps its place at the head of its ordering key's line, and the place is its number
+    num = row[0] if in_line else tx.take_numbers(1)
     state = READY
     if due is not None and due > tx.now:
         state = DELAYED
@@ -169,6 +173,7 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
         due = None
     if (
         envelope.order_by is not None
+        and not in_line
         and conn.execute(sql("head_of_line"), (queue, envelope.order_by)).fetchone() is not None
     ):
         state = BLOCKED
@@ -193,7 +198,7 @@ def _publish_one(tx: Tx, envelope: Envelope, encoded: bytes | Refused) -> Publis
     )
     if dedup is not None and holder is None:
         take_key(tx, queue, envelope.id, dedup)
-    if envelope.order_by is not None:
+    if envelope.order_by is not None and not in_line:
         conn.execute("INSERT INTO line (queue, key, num) VALUES (?, ?, ?)", (queue, envelope.order_by, num))
     if state == READY:
         conn.execute(sql("publish_ready"), (tx.now, num, num))
