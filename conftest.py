@@ -20,7 +20,9 @@ for package in PACKAGES:
             raise
         found = False
     if not found:
-        raise pytest.UsageError(f"{package} is not installed here. Run `make dev`, then `make test` or .venv/bin/pytest")
+        raise pytest.UsageError(
+            f"{package} is not installed here. Run `make dev`, then `make test` or .venv/bin/pytest"
+        )
 
 SERVERS = {
     "redis": "ORCASTRA_TEST_REDIS_URL",

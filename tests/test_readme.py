@@ -40,4 +40,6 @@ def test_the_fifteen_lines_run(tmp_path: Path) -> None:
 
 def test_the_more_of_it_compiles() -> None:
     block = _block("python", "handle.wait(timeout=10)")
-    compile("async def more() -> None:\n" + "".join(f"    {line}\n" for line in block.splitlines()), "README.md", "exec")
+    compile(
+        "async def more() -> None:\n" + "".join(f"    {line}\n" for line in block.splitlines()), "README.md", "exec"
+    )

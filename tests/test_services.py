@@ -29,7 +29,9 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def services(*words: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(SCRIPT), *words], env=environment, capture_output=True, text=True, check=False, timeout=55)
+    return subprocess.run(
+        [str(SCRIPT), *words], env=environment, capture_output=True, text=True, check=False, timeout=55
+    )
 
 
 def up(environment: Mapping[str, str]) -> str:

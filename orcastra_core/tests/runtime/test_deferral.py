@@ -9,72 +9,25 @@ from typing import Any
 
 import attrs
 import pytest
-from core_doubles import FaultyBroker, at_work, attach, depth, events_of, kinds_of, until
+from core_doubles import FaultyBroker, at_work, depth, kinds_of, until
+from core_doubles.deferring import LEAN, DeferringBench
 
-from orcastra_core import Cancelled, FixedBackoff, Orcastra, RetryLater, RetryPolicy, Snooze, Until, current_context
-from orcastra_core.interfaces.scheduler import Scheduler
+from orcastra_core import Cancelled, Orcastra, RetryLater, Snooze, Until
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.envelope import Envelope
-from orcastra_core.model.errors import BrokerUnavailable, PublishUnknown, TaskCancelled, Unsupported
+from orcastra_core.model.errors import TaskCancelled, Unsupported
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.ids import IdFactory
-from orcastra_core.model.names import QueueName, SessionId, TaskName
+from orcastra_core.model.names import QueueName, TaskName
 from orcastra_core.model.profile import Profile
-from orcastra_core.model.published import Published
 from orcastra_core.model.schedule import Schedule
-from orcastra_core.plugins import load_broker
 
 SUBMITTED, RETRIED, RELEASED = EventKind.SUBMITTED, EventKind.RETRIED, EventKind.RELEASED
 COMPLETED, DEAD = EventKind.COMPLETED, EventKind.DEAD
 
-LEAN = "memory://?without=delay,schedules"
-"""A broker that keeps no delay and offers no Scheduler."""
-
-
-@pytest.fixture(params=["elsewhere", "same"])
-def where(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Where the Scheduler is: in a store of its own, or in the queue's."""
-    if request.param == "elsewhere":
-        return {"url": LEAN, "scheduler": "memory://"}
-    return {"url": "memory://?without=delay"}
-
-
-class Bench:
-    """An app, and a task that does what it is told, attempt by attempt."""
-
-    def __init__(self, where: dict[str, Any], *, broker: FaultyBroker | None = None) -> None:
-        self.app = app = Orcastra(**where)
-        if broker is not None:
-            attach(app, broker)
-        self.plan: list[BaseException | None] = []
-        self.attempts: list[Counts] = []
-        self.moments: list[float] = []
-
-        @app.task(name="work", retry=RetryPolicy(max_attempts=4, backoff=FixedBackoff(0.05)))
-        async def work() -> str:
-            context = current_context()
-            assert context is not None
-            self.attempts.append(Counts(attempt=context.attempt - 1))
-            self.moments.append(asyncio.get_running_loop().time())
-            failure = self.plan.pop(0) if self.plan else None
-            if failure is not None:
-                raise failure
-            return "done"
-
-        self.work = work
-
-    @property
-    def scheduler(self) -> Scheduler:
-        scheduler = self.app._connection.opened.scheduler
-        assert scheduler is not None
-        return scheduler
-
-    async def deferred(self) -> Sequence[Schedule]:
-        return await self.scheduler.page()
-
 
 async def test_a_delayed_submit(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     async with bench.app as app:
         handle = await bench.work.options(delay=0.1, priority=3).submit()
         (schedule,) = await bench.deferred()
@@ -92,7 +45,7 @@ async def test_a_delayed_submit(where: dict[str, Any]) -> None:
 
 
 async def test_delayed_submits_in_bulk(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     async with bench.app as app:
         calls = [bench.work.options(delay=0.05).call(), bench.work.call(), bench.work.options(delay=3600).call()]
         outcomes = await app.submit_many(calls)
@@ -103,7 +56,7 @@ async def test_delayed_submits_in_bulk(where: dict[str, Any]) -> None:
 
 
 async def test_retries_go_through_the_scheduler(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     bench.plan = [OSError("one"), RetryLater(0.02), OSError("three")]
     async with bench.app as app:
         handle = await bench.work.submit()
@@ -119,11 +72,11 @@ async def test_retries_go_through_the_scheduler(where: dict[str, Any]) -> None:
 
 
 async def test_what_the_scheduler_holds_meanwhile(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     bench.plan = [RetryLater(3600)]
     async with bench.app as app, at_work(app):
         handle = await bench.work.submit()
-        await until(lambda: has_deferred(bench, 1), "the retry was put off")
+        await until(lambda: bench.has_deferred(1), "the retry was put off")
         (schedule,) = await bench.deferred()
         assert schedule.envelope.id == handle.id
         assert schedule.trigger is None
@@ -133,12 +86,8 @@ async def test_what_the_scheduler_holds_meanwhile(where: dict[str, Any]) -> None
             await handle.wait(timeout=0.3)
 
 
-async def has_deferred(bench: Bench, number: int) -> bool:
-    return len(await bench.deferred()) == number
-
-
 async def test_a_snooze_counts_no_attempt(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     bench.plan = [Snooze(0.02), Snooze(0.02)]
     async with bench.app as app, at_work(app):
         handle = await bench.work.submit()
@@ -148,7 +97,7 @@ async def test_a_snooze_counts_no_attempt(where: dict[str, Any]) -> None:
 
 
 async def test_an_unknown_task(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     envelope = Envelope(IdFactory()(), QueueName("default"), TaskName("unknown"), b"\x82\x80\xa0")
     async with bench.app as app, at_work(app, unknown_task_grace=0.3):
         await app.broker.publish([envelope])
@@ -160,7 +109,7 @@ async def test_an_unknown_task(where: dict[str, Any]) -> None:
 
 
 async def test_exhausted_retries_end_among_the_dead_letters(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     bench.plan = [OSError(str(n)) for n in range(9)]
     async with bench.app as app, at_work(app):
         handle = await bench.work.submit()
@@ -173,7 +122,7 @@ async def test_exhausted_retries_end_among_the_dead_letters(where: dict[str, Any
 
 
 async def test_without_delay_nothing_goes_there(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     bench.plan = [RetryLater(0), Snooze(0)]
     added: list[Any] = []
     async with bench.app as app:
@@ -190,12 +139,12 @@ async def test_without_delay_nothing_goes_there(where: dict[str, Any]) -> None:
 
 
 async def test_cancelling_what_the_scheduler_has(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     bench.plan = [RetryLater(3600)]
     async with bench.app as app, at_work(app) as worker:
         submitted = await bench.work.options(delay=3600).submit()
         retried = await bench.work.submit()
-        await until(lambda: has_deferred(bench, 2), "both are put off")
+        await until(lambda: bench.has_deferred(2), "both are put off")
         for handle in (submitted, retried):
             waiting = asyncio.create_task(handle.wait(timeout=5))
             await asyncio.sleep(0.01)
@@ -208,7 +157,7 @@ async def test_cancelling_what_the_scheduler_has(where: dict[str, Any]) -> None:
 
 
 async def test_a_worker_until_drained_waits_for_them(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     bench.plan = [OSError("one"), OSError("two")]
     async with bench.app as app:
         await bench.work.options(delay=0.1).submit()
@@ -220,7 +169,7 @@ async def test_a_worker_until_drained_waits_for_them(where: dict[str, Any]) -> N
 
 
 async def test_a_delay_with_a_dedup_key_is_refused(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     async with bench.app as app:
         with pytest.raises(Unsupported, match="holds no dedup key"):
             await bench.work.options(delay=5, dedup="x").submit()
@@ -230,12 +179,12 @@ async def test_a_delay_with_a_dedup_key_is_refused(where: dict[str, Any]) -> Non
 
 
 async def test_a_dedup_key_stays_held_while_a_retry_is_put_off(where: dict[str, Any]) -> None:
-    bench = Bench(where)
+    bench = DeferringBench(where)
     bench.plan = [RetryLater(0.15)]
     async with bench.app as app, at_work(app):
         first = await bench.work.options(dedup="x").submit()
-        await until(lambda: has_deferred(bench, 1), "the retry was put off")
-        await until(lambda: nothing_runs(bench), "and moved")
+        await until(lambda: bench.has_deferred(1), "the retry was put off")
+        await until(lambda: bench.nothing_runs(), "and moved")
         second = await bench.work.options(dedup="x").submit()
         assert second.id == first.id
         assert await second == "done"
@@ -243,120 +192,6 @@ async def test_a_dedup_key_stays_held_while_a_retry_is_put_off(where: dict[str, 
         assert third.id != first.id
         assert await third == "done"
     assert len(bench.attempts) == 3
-
-
-async def nothing_runs(bench: Bench) -> bool:
-    return (await depth(bench.app)).running == 0
-
-
-async def test_dying_between_the_two_steps(where: dict[str, Any]) -> None:
-    """Put off, but never moved: the task is handed out again, and the Scheduler's copy is taken back."""
-    sessions: list[SessionId] = []
-
-    class Dying(FaultyBroker):
-        dead = False
-
-        async def call(self, method: str, real: Any) -> Any:
-            if method == "settle" and not self.dead:
-                self.dead = True
-                assert len(await bench.deferred()) == 1, "it was put off first"
-                await self.real.expire(sessions[0])
-                raise BrokerUnavailable("and there it died")
-            return await super().call(method, real)
-
-    bench = Bench(where, broker=Dying(load_broker(where["url"])))
-    bench.plan = [RetryLater(3600)]
-    async with bench.app as app, at_work(app, on_session=lambda session, lease: sessions.append(session)):
-        handle = await bench.work.submit()
-        assert await handle == "done"
-        await until(lambda: has_deferred(bench, 0), "the copy is gone")
-        assert [counts.attempt for counts in bench.attempts] == [0, 0], "the attempt that was not settled did not count"
-        completed = [event for event in await events_of(app, COMPLETED) if event.task_id == handle.id]
-        assert len(completed) == 1
-        found = await depth(app)
-        assert (found.ready, found.running, found.delayed) == (0, 0, 0)
-
-
-async def test_dying_between_the_two_steps_and_failing_again(where: dict[str, Any]) -> None:
-    """The second holder puts it off anew: one copy, with its own due and count."""
-    sessions: list[SessionId] = []
-
-    class Dying(FaultyBroker):
-        dead = False
-
-        async def call(self, method: str, real: Any) -> Any:
-            if method == "settle" and not self.dead:
-                self.dead = True
-                await self.real.expire(sessions[0])
-                raise BrokerUnavailable("and there it died")
-            return await super().call(method, real)
-
-    bench = Bench(where, broker=Dying(load_broker(where["url"])))
-    bench.plan = [RetryLater(3600), RetryLater(0.05)]
-    async with bench.app as app, at_work(app, on_session=lambda session, lease: sessions.append(session)):
-        handle = await bench.work.submit()
-        assert await handle == "done"
-        assert [counts.attempt for counts in bench.attempts] == [0, 0, 1]
-        assert await bench.deferred() == []
-
-
-@pytest.mark.parametrize("effect", ["before", "after"])
-async def test_a_repeated_settle_puts_off_once(where: dict[str, Any], effect: str) -> None:
-    """The reply of Moved is lost, and the task has come due before the repeat."""
-    broker = FaultyBroker(load_broker(where["url"]))
-    bench = Bench(where, broker=broker)
-    bench.plan = [RetryLater(0.2)]
-    broker.fail("settle", 2, effect=effect)
-    async with bench.app as app, at_work(app):
-        handle = await bench.work.submit()
-        assert await handle == "done"
-        assert [counts.attempt for counts in bench.attempts] == [0, 1]
-        assert await kinds_of(app, handle.id) == [SUBMITTED, RETRIED, COMPLETED]
-        assert await bench.deferred() == []
-
-
-async def test_a_scheduler_that_cannot_be_reached(where: dict[str, Any]) -> None:
-    bench = Bench(where)
-    bench.plan = [OSError("one")]
-    async with bench.app as app:
-        real, failures = bench.scheduler.add, ["before", "after", "before", "after"]
-
-        async def add(batch: Sequence[Schedule], /) -> None:
-            failure = failures.pop() if failures else None
-            if failure == "before":
-                raise BrokerUnavailable("the request was lost")
-            await real(batch)
-            if failure == "after":
-                raise BrokerUnavailable("the reply was lost")
-
-        bench.scheduler.add = add  # type: ignore[method-assign]
-        first = await bench.work.options(delay=0.01).submit()
-        assert len(failures) == 0
-        failures += ["before", "after"]
-        async with at_work(app):
-            assert await first == "done"
-        assert len(bench.attempts) == 2
-        assert (await kinds_of(app, first.id)).count(SUBMITTED) == 1
-
-
-async def test_no_answer_from_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
-    from core_doubles.clock import EagerClock
-
-    app = Orcastra(LEAN, scheduler="memory://", clock=EagerClock(time.time()))
-
-    @app.task(name="work")
-    async def work() -> None: ...
-
-    async with app:
-        scheduler = app._connection.opened.scheduler
-        assert scheduler is not None
-
-        async def add(batch: Sequence[Schedule], /) -> None:
-            raise BrokerUnavailable("gone")
-
-        monkeypatch.setattr(scheduler, "add", add)
-        with pytest.raises(PublishUnknown, match="task work"):
-            await work.options(delay=5).submit()
 
 
 class Ahead:
@@ -384,7 +219,7 @@ async def test_due_is_judged_by_the_schedulers_store() -> None:
         async def open(self) -> Profile:
             return attrs.evolve(await self.real.open(), clock_offset=3600.0)
 
-    bench = Bench({"url": LEAN, "scheduler": "memory://"})
+    bench = DeferringBench({"url": LEAN, "scheduler": "memory://"})
     bench.app._connection._elsewhere = Elsewhere(MemoryBroker(BrokerUrl.parse("memory://"), clock=Ahead(3600.0)))
     bench.plan = [OSError("one")]
     async with bench.app as app:
@@ -400,7 +235,7 @@ async def test_due_is_judged_by_the_schedulers_store() -> None:
 
 async def test_a_broker_with_delay_keeps_its_own_beside_a_scheduler_elsewhere() -> None:
     """Recurring schedules live elsewhere, delays here: both are promoted."""
-    bench = Bench({"url": "memory://", "scheduler": "memory://"})
+    bench = DeferringBench({"url": "memory://", "scheduler": "memory://"})
     bench.plan = [OSError("one")]
     async with bench.app as app, at_work(app):
         assert await (await bench.work.options(delay=0.05).submit()) == "done"
@@ -415,37 +250,3 @@ async def test_a_scheduler_must_offer_schedules() -> None:
     with pytest.raises(Unsupported, match="SCHEDULES"):
         async with app:
             pass
-
-
-async def test_it_comes_due_before_it_was_moved(where: dict[str, Any], request: pytest.FixtureRequest) -> None:
-    """The Scheduler fires while Moved is still on its way: the task is not lost."""
-    if "scheduler" not in where:
-        request.applymarker(
-            pytest.mark.xfail(reason="MemoryScheduler.promote settles what was answered Unknown", strict=True)
-        )
-    answers: list[Published] = []
-
-    class Slow(FaultyBroker):
-        held = False
-
-        async def publish(self, batch: Any, /, *, events: Any = ()) -> Any:
-            said = await super().publish(batch, events=events)
-            if self.held:
-                answers.extend(said)
-            return said
-
-        async def call(self, method: str, real: Any) -> Any:
-            if method == "settle" and not self.held:
-                self.held = True
-                await asyncio.sleep(0.15)  # longer than the delay: the promoter has tried
-            return await super().call(method, real)
-
-    bench = Bench(where, broker=Slow(load_broker(where["url"])))
-    bench.plan = [RetryLater(0.01)]
-    async with bench.app as app, at_work(app):
-        handle = await bench.work.submit()
-        await until(lambda: len(bench.attempts) == 1, "the first attempt")
-        await until(lambda: nothing_runs(bench), "it was moved")
-        assert len(bench.attempts) > 1 or len(await bench.deferred()) == 1, "neither here nor there: lost"
-        with pytest.raises(TimeoutError):
-            await handle.wait(timeout=0.01)
