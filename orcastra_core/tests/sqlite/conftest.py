@@ -12,7 +12,7 @@ from orcastra_core.backends.sqlite import SqliteBroker
 from orcastra_core.backends.sqlite.session import SqliteSession
 from orcastra_core.model.broker_url import BrokerUrl
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
