@@ -133,12 +133,8 @@ async def test_no_answer_from_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> 
             await work.options(delay=5).submit()
 
 
-async def test_it_comes_due_before_it_was_moved(where: dict[str, Any], request: pytest.FixtureRequest) -> None:
+async def test_it_comes_due_before_it_was_moved(where: dict[str, Any]) -> None:
     """The Scheduler fires while Moved is still on its way: the task is not lost."""
-    if "scheduler" not in where:
-        request.applymarker(
-            pytest.mark.xfail(reason="MemoryScheduler.promote settles what was answered Unknown", strict=True)
-        )
     answers: list[Published] = []
 
     class Slow(FaultyBroker):

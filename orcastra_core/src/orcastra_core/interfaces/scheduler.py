@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orcastra_core.model.published import Refused, Unknown
-from orcastra_core.model.schedule import Fired, Plan, Promotion, Schedule, ScheduleId
+from orcastra_core.model.schedule import Fired, Plan, Promotion, Schedule, ScheduleId, Tally
 
 if TYPE_CHECKING:
     from orcastra_core.interfaces.broker import Broker
@@ -69,18 +68,18 @@ class Scheduler(ABC):
         Duplicates. A store that is also the broker overrides it with one atomic step, and
         makes its own delayed envelopes ready in it.
 
-        A claimed schedule whose envelopes got no answer is left to its claim's end.
+        A deferred envelope that got no answer comes again soon; a recurring schedule
+        at its claim's end.
         """
         now, due = await self.claim(limit=limit, lease=30.0)
+        tally = Tally()
         fired: list[Fired] = []
-        done = 0
         for schedule in due:
             firing = plan(schedule, now)
             answers = await broker.publish(firing.publish) if firing.publish else ()
-            if any(isinstance(answer, Unknown) for answer in answers):
-                continue
-            done += sum(not isinstance(answer, Refused) for answer in answers)
-            fired.append(Fired(schedule.id, schedule.due, firing.next_due))
+            settled = tally.take(schedule, firing, answers, now)
+            if settled is not None:
+                fired.append(settled)
         if fired:
             await self.settle(fired)
-        return Promotion(done, await self.next_in())
+        return tally.promotion(await self.next_in())

@@ -9,6 +9,7 @@ from typing import NewType, TypeAlias
 import attrs
 
 from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.published import Duplicate, Published, Refused, Stored, Unknown
 
 ScheduleId = NewType("ScheduleId", str)
 
@@ -81,8 +82,43 @@ class Promotion:
 
     Attributes:
         done: How many envelopes became ready or were fired.
+        refused: What will never be stored, with the broker's reason: it is in no store any more.
         next_in: Seconds, by the store's clock, until something else is due; None if nothing waits.
     """
 
     done: int
     next_in: float | None
+    refused: Sequence[tuple[Envelope, str]] = ()
+
+
+PUBLISH_AGAIN = 0.25
+"""Seconds until a deferred envelope is published again that got no answer, or was faster than its Moved."""
+
+
+@attrs.define
+class Tally:
+    """Adds up what one ``promote`` does.
+
+    Attributes:
+        done: Envelopes that became ready or were fired.
+        refused: What will never be stored, with the reason.
+    """
+
+    done: int = 0
+    refused: list[tuple[Envelope, str]] = attrs.Factory(list)
+
+    def take(self, schedule: Schedule, firing: Firing, answers: Sequence[Published], now: float) -> Fired | None:
+        """Count a due schedule's envelopes; return how to settle it, None to leave it to the end of its claim.
+
+        A deferred envelope without an answer comes again soon. A recurring
+        schedule's tick must not move: its firings' ids follow from it.
+        """
+        self.done += sum(isinstance(answer, (Stored, Duplicate)) for answer in answers)
+        if any(isinstance(answer, Unknown) for answer in answers):
+            return Fired(schedule.id, schedule.due, now + PUBLISH_AGAIN) if schedule.trigger is None else None
+        self.refused += [(e, a.why) for e, a in zip(firing.publish, answers, strict=True) if isinstance(a, Refused)]
+        return Fired(schedule.id, schedule.due, firing.next_due)
+
+    def promotion(self, next_in: float | None) -> Promotion:
+        """Return the sum."""
+        return Promotion(self.done, next_in, self.refused)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 
 from orcastra_core.interfaces.broker import Broker
@@ -11,6 +12,8 @@ from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.model.errors import BrokerError
 from orcastra_core.model.schedule import Plan
 from orcastra_core.runtime.patience import Patience
+
+_log = logging.getLogger("orcastra.runtime")
 
 LOOK_EVERY = 1.0
 """Seconds after which a promoter looks even if it heard of nothing: hints may be lost."""
@@ -44,6 +47,8 @@ class Promoter:
             except BrokerError as error:
                 await patience.pause(error)
                 continue
+            for envelope, why in promotion.refused:
+                _log.error("deferred task %s %s was refused when it was due: %s", envelope.task, envelope.id, why)
             pause = LOOK_EVERY * self._rng.uniform(0.75, 1.0)
             if promotion.next_in is not None:
                 pause = min(pause, promotion.next_in)

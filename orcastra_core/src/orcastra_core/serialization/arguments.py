@@ -132,6 +132,9 @@ class Signature:
             SerializationError: It cannot be written, or is not what the annotation says; names the task.
         """
         adapter = (self._adapters or self._resolve())["return"]
+        if adapter.from_wire is not None and adapter.admits is not None and not adapter.admits(value):
+            # the one who waits could not rebuild it
+            raise SerializationError(f"task {self.task!r}: its value: {_mismatch(adapter, value, None)}")
         if adapter.to_wire is not None:
             try:
                 value = adapter.to_wire(value)
@@ -238,10 +241,11 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return list(inspect.signature(function).parameters.values())
 
 
-def _mismatch(adapter: Adapter, value: Any, error: Exception) -> str:
+def _mismatch(adapter: Adapter, value: Any, error: Exception | None) -> str:
     if isinstance(error, Unsuited):
         return str(error)
-    return f"expected {adapter.expected}, got {_shown(value)} ({adapter.explain(error)})"
+    why = "" if error is None else f" ({adapter.explain(error)})"
+    return f"expected {adapter.expected}, got {_shown(value)}{why}"
 
 
 def _shown(value: Any) -> str:

@@ -11,8 +11,7 @@ from orcastra_core.backends.memory.store import Store
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.model.errors import Unsupported
 from orcastra_core.model.profile import Cap
-from orcastra_core.model.published import Refused
-from orcastra_core.model.schedule import Fired, Plan, Promotion, Schedule, ScheduleId
+from orcastra_core.model.schedule import Fired, Plan, Promotion, Schedule, ScheduleId, Tally
 
 if TYPE_CHECKING:
     from orcastra_core.interfaces.broker import Broker
@@ -79,15 +78,16 @@ class MemoryScheduler(Scheduler):
         if not isinstance(own, MemoryScheduler) or not own.serves(self._store):
             return await super().promote(broker, limit=limit, plan=plan)
         store = self._store
+        tally = Tally()
         with store.lock:
-            done = store.promote(limit)
+            tally.done = store.promote(limit)
             now = store.clock.now()
             for schedule in store.schedules.claim(now, limit, _PROMOTE_CLAIM):
                 firing = plan(schedule, now)
-                answers = admit(store, firing.publish)
-                done += sum(not isinstance(answer, Refused) for answer in answers)
-                store.schedules.settle(Fired(schedule.id, schedule.due, firing.next_due))
-            return Promotion(done, self._next_in())
+                settled = tally.take(schedule, firing, admit(store, firing.publish), now)
+                if settled is not None:
+                    store.schedules.settle(settled)
+            return tally.promotion(self._next_in())
 
     def _next_in(self) -> float | None:
         moment = self._store.next_due()

@@ -14,8 +14,7 @@ from orcastra_core.backends.sqlite.statements import sql
 from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.model.errors import InvalidOption, SerializationError
-from orcastra_core.model.published import Refused
-from orcastra_core.model.schedule import Fired, Plan, Promotion, Schedule, ScheduleId
+from orcastra_core.model.schedule import Fired, Plan, Promotion, Schedule, ScheduleId, Tally
 from orcastra_core.serialization.envelope_codec import encode_envelope
 
 if TYPE_CHECKING:
@@ -72,13 +71,14 @@ class SqliteScheduler(Scheduler):
             return Promotion(0, next_in)
 
         def work(tx: Tx) -> Promotion:
-            done = promote_due(tx, limit)
+            tally = Tally(done=promote_due(tx, limit))
             for schedule in schedules.claim(tx, limit, _PROMOTE_CLAIM):
                 firing = plan(schedule, tx.now)
                 answers = publish(tx, Batch(firing.publish)) if firing.publish else []
-                done += sum(not isinstance(answer, Refused) for answer in answers)
-                schedules.settle(tx, [Fired(schedule.id, schedule.due, firing.next_due)])
-            return Promotion(done, _next_in(tx.conn, tx.now))
+                settled = tally.take(schedule, firing, answers, tx.now)
+                if settled is not None:
+                    schedules.settle(tx, [settled])
+            return tally.promotion(_next_in(tx.conn, tx.now))
 
         return await core.write(work, durable=True, weight=limit)
 
