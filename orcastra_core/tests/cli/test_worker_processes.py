@@ -101,13 +101,21 @@ async def test_a_task_that_holds_the_gil_for_three_leases_runs_once(place: Any, 
         assert gate.arrivals[3_000_000] == [pid]
 
 
+async def both_have_joined(app: Any) -> None:
+    """Wait until two workers have written all that they write unasked."""
+    joined = 0
+    while joined < 2:
+        entries = await app.broker.events.read()
+        joined = sum(entry.event.kind is EventKind.WORKER_JOINED for entry in entries)
+
+
 async def test_without_a_shepherd_its_first_outcome_is_stale(place: Any, start: Start, gate: Any) -> None:
     app = place.client()
     async with app:
-        # both watch each other for a lease before one of them falls silent
+        # Both watch each other for a lease before one of them falls silent, and neither has anything to write any more: who
+        # stops holding the file's write lock is nobody's to judge, for that stops everybody.
         one, other = await start("worker", "shop:app"), await start("worker", "shop:app")
-        await one.line("started")
-        await other.line("started")
+        await both_have_joined(app)
         handle = await app.orca("hog").submit(3_000_000)
         hogging = await gate.arrived(3_000_000)
         first, second = (one, other) if hogging == one.pid else (other, one)
