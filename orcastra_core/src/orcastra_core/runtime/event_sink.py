@@ -44,6 +44,7 @@ class EventSink:
         self._patience = Patience("appending events", clock, rng)
         self._records: list[bytes] = []
         self._wake = asyncio.Event()
+        self._appending = asyncio.Lock()
 
     def add(self, record: bytes) -> None:
         """Append ``record`` soon, unless it is empty."""
@@ -63,14 +64,16 @@ class EventSink:
                 await self._patience.pause(error)
 
     async def flush(self) -> None:
-        """Append what is there now. Raises BrokerError, and then keeps it."""
-        records, self._records = self._records, []
-        self._wake.clear()
-        if self._log is None or not records:
-            return
-        try:
-            await self._log.append(records)
-        except BaseException:
-            self._records[:0] = records
-            self._wake.set()
-            raise
+        """Append what was added so far. Raises BrokerError, and then keeps it."""
+        # one at a time: who flushes last must not come back before what `run` has under way is there
+        async with self._appending:
+            records, self._records = self._records, []
+            self._wake.clear()
+            if self._log is None or not records:
+                return
+            try:
+                await self._log.append(records)
+            except BaseException:
+                self._records[:0] = records
+                self._wake.set()
+                raise

@@ -126,6 +126,8 @@ class Worker:
                 reaped = True
                 while reaped and (session := await self._open_session()) is not None:
                     reaped = await self._serve(session, executor, promoters, sink)
+                # what a reaped session's tasks still do is discarded, but not unsaid
+                await self._drain(executor)
                 await sink.flush()
                 for task in background:
                     task.cancel()
