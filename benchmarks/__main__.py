@@ -27,6 +27,11 @@ def url_of(broker: str, folder: str, number: int) -> str:
     return f"memory://bench{number}" if broker == "memory" else f"sqlite:///{Path(folder) / f'bench{number}.db'}"
 
 
+def spread(values: list[float]) -> tuple[float, float, float]:
+    """Return the median, the lowest and the highest."""
+    return statistics.median(values), min(values), max(values)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -58,7 +63,8 @@ def main() -> None:
                 print(f"  {broker}: round {number + 1} of {options.rounds} done", file=sys.stderr)
         print(f"{broker:<48}{'median':>12}{'lowest':>12}{'highest':>12}")
         for name, values in figures.items():
-            print(f"  {name:<46}{statistics.median(values):>12,.1f}{min(values):>12,.1f}{max(values):>12,.1f}")
+            shown = [f"{figure:>12,.2f}" if " ms" in name else f"{figure:>12,.0f}" for figure in spread(values)]
+            print(f"  {name:<46}{''.join(shown)}")
         print()
 
 
