@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.errors import BackendNotFound, PluginLoadFailed, PluginNotFound
@@ -52,4 +54,9 @@ def _missing(scheme: str) -> str:
         return f"{message}; pip install 'orcastra[{_EXTRAS[scheme]}]'"
     if scheme in _MEANT:
         return f"{message}; did you mean {_MEANT[scheme]}://?"
+    near = difflib.get_close_matches(
+        scheme, [plugin.name for plugin in survey(BROKERS)] + list(_EXTRAS), n=1, cutoff=0.7
+    )
+    if near:
+        return f"{message}; did you mean {near[0]}://?"
     return f"{message}; if a dist offers it, pip install that dist, for example: pip install orcastra-{scheme}"

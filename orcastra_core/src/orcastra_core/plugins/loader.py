@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 import attrs
@@ -82,6 +83,8 @@ def load(group: str, name: str) -> Any:
 
 def survey(group: str, *, importing: bool = False) -> Sequence[Plugin]:
     """List a group's plugins by name; with ``importing``, try each and note why it fails."""
+    if group == CONFORMANCE and find_spec("orcastra_conformance") is None:
+        return []  # harnesses come with every backend and are of use beside the suite only
     found = [_describe(group, point, importing=importing) for point in entry_points(group=group)]
     return sorted(found, key=lambda plugin: (plugin.name, plugin.dist))
 
