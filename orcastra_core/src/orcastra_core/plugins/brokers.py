@@ -54,9 +54,7 @@ def _missing(scheme: str) -> str:
         return f"{message}; pip install 'orcastra[{_EXTRAS[scheme]}]'"
     if scheme in _MEANT:
         return f"{message}; did you mean {_MEANT[scheme]}://?"
-    near = difflib.get_close_matches(
-        scheme, [plugin.name for plugin in survey(BROKERS)] + list(_EXTRAS), n=1, cutoff=0.7
-    )
-    if near:
-        return f"{message}; did you mean {near[0]}://?"
-    return f"{message}; if a dist offers it, pip install that dist, for example: pip install orcastra-{scheme}"
+    known = [plugin.name for plugin in survey(BROKERS)] + list(_EXTRAS)
+    near = difflib.get_close_matches(scheme, known, n=1, cutoff=0.7)
+    meant = f"did you mean {near[0]}://? " if near else ""
+    return f"{message}; {meant}if a dist offers it, pip install that dist, for example: pip install orcastra-{scheme}"
