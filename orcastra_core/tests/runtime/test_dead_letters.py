@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from core_doubles import at_work, depth, events_of, kinds_of, until
+from core_doubles import at_work, depth, events_of, kinds_of, letters, make, until
 
-from orcastra_core import Orcastra, QueueSpec
+from orcastra_core import Orcastra
 from orcastra_core.backends.memory import MemoryBroker
 from orcastra_core.model.counts import Counts
-from orcastra_core.model.dead_letter import DeadLetter
 from orcastra_core.model.envelope import Envelope, Unreadable
 from orcastra_core.model.errors import TaskFailed
 from orcastra_core.model.event import EventKind
@@ -23,21 +21,6 @@ from orcastra_core.runtime.verdict import unknown_task_delay
 
 DEFAULT = QueueName("default")
 new_id = IdFactory()
-
-
-def make(url: str, queues: Sequence[QueueSpec] = ()) -> tuple[Orcastra, Any]:
-    app = Orcastra(url, queues=queues)
-
-    @app.task(name="fine")
-    async def fine() -> str:
-        return "fine"
-
-    return app, fine
-
-
-async def letters(app: Orcastra) -> list[DeadLetter]:
-    assert app.broker.dead_letters is not None
-    return list(await app.broker.dead_letters.page())
 
 
 async def test_a_value_that_cannot_be_written(url: str) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
 
 import pytest
-from core_doubles import at_work, until
+from core_doubles import at_work, letters, make, until
 
 from orcastra_core import Orcastra, QueueSpec
 from orcastra_core.model.counts import Counts
-from orcastra_core.model.dead_letter import DeadLetter
 from orcastra_core.model.envelope import Envelope
 from orcastra_core.model.errors import TaskFailed
 from orcastra_core.model.ids import IdFactory
@@ -19,21 +16,6 @@ from orcastra_core.model.names import QueueName, TaskName
 
 DEFAULT = QueueName("default")
 new_id = IdFactory()
-
-
-def make(url: str, queues: Sequence[QueueSpec] = ()) -> tuple[Orcastra, Any]:
-    app = Orcastra(url, queues=queues)
-
-    @app.task(name="fine")
-    async def fine() -> str:
-        return "fine"
-
-    return app, fine
-
-
-async def letters(app: Orcastra) -> list[DeadLetter]:
-    assert app.broker.dead_letters is not None
-    return list(await app.broker.dead_letters.page())
 
 
 async def lose(app: Orcastra, times: int) -> None:

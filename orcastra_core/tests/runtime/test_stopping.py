@@ -7,36 +7,12 @@ import threading
 from typing import Any
 
 import pytest
-from core_doubles import FaultyBroker, attach, depth, kinds_of, until
+from core_doubles import Bench, FaultyBroker, attach, depth, kinds_of, until
 
 from orcastra_core import FixedBackoff, Orcastra, RetryPolicy, Until, current_context
 from orcastra_core.model.errors import AuthenticationFailed
 from orcastra_core.model.event import EventKind
 from orcastra_core.plugins import load_broker
-
-
-class Bench:
-    """An app whose task begins, and ends when it may."""
-
-    def __init__(self, url: str) -> None:
-        self.app = app = Orcastra(url)
-        self.begun = asyncio.Event()
-        self.go_on = asyncio.Event()
-        self.stopped: list[BaseException] = []
-        self.runs = 0
-
-        @app.task(name="work")
-        async def work() -> str:
-            self.runs += 1
-            self.begun.set()
-            try:
-                await self.go_on.wait()
-            except asyncio.CancelledError as error:
-                self.stopped.append(error)
-                raise
-            return "done"
-
-        self.work = work
 
 
 @pytest.fixture
