@@ -23,6 +23,7 @@ import asyncio
 import ctypes
 import os
 import socket
+import time
 
 from orcastra_core import Orcastra
 
@@ -61,6 +62,16 @@ def block(n: int) -> int:
         gate.sendall(f"{n} {os.getpid()}\\n".encode())
         gate.recv(1)
     return n
+
+
+@app.task(name="freeze")
+async def freeze(milliseconds: int) -> int:
+    """Block the event loop; other threads go on."""
+    with socket.socket(socket.AF_UNIX) as gate:
+        gate.connect(os.environ["GATE"])
+        gate.sendall(f"{milliseconds} {os.getpid()}\\n".encode())
+    time.sleep(milliseconds / 1000)
+    return os.getpid()
 
 
 @app.task(name="hog")
@@ -199,7 +210,7 @@ class Place:
         async def greet(name: str, age: int) -> dict[str, str]:
             raise NotImplementedError
 
-        for name in ("fail", "hold", "block", "hog"):
+        for name in ("fail", "hold", "block", "freeze", "hog"):
 
             @app.task(name=name)
             async def task(n: int) -> int:

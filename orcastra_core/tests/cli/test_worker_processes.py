@@ -133,18 +133,57 @@ async def test_without_a_shepherd_its_first_outcome_is_stale(place: Any, start: 
     assert "1 stale" in await first.line("stopped:")
 
 
+async def two_plain_workers(app: Any, start: Start) -> list[Any]:
+    workers = [await start("worker", "shop:app", "-c", "20") for _ in range(2)]
+    await both_have_joined(app)
+    return workers
+
+
+async def test_two_thousand_tasks_survive_the_kill_of_a_plain_worker(place: Any, start: Start) -> None:
+    app = place.client()
+    async with app:
+        victim, _ = await two_plain_workers(app, start)
+        greet = app.orca("greet")
+        handles = [one.handle for one in await app.submit_many(greet.call(f"n{n}", n) for n in range(2000))]
+        await handles[200]
+        os.kill(victim.pid, signal.SIGKILL)
+        for handle in handles:
+            assert (await handle.wait(timeout=30)).success
+        completed = Counter(event.task_id for event in await history(app) if event.kind is EventKind.COMPLETED)
+        assert completed == Counter(handle.id for handle in handles)
+
+
+@pytest.mark.parametrize("task, number", [("freeze", 5_000), ("hog", 600_000)])
+async def test_neither_a_blocked_loop_nor_a_short_hold_of_the_gil_is_death(
+    place: Any, start: Start, gate: Any, task: str, number: int
+) -> None:
+    """Five leases of a blocked event loop; 0.6 lease of a held GIL."""
+    app = place.client()
+    async with app:
+        await two_plain_workers(app, start)
+        handle = await app.orca(task).submit(number)
+        pid = await gate.arrived(number)
+        assert (await handle.wait(timeout=30)).value == pid
+        assert await kinds(app, handle.id) == [EventKind.SUBMITTED, EventKind.COMPLETED]
+        assert gate.arrivals[number] == [pid]
+
+
 async def test_a_stopped_process_lapses_and_another_takes_its_task(place: Any, start: Start, gate: Any) -> None:
     app = place.client()
     async with app:
         shepherd = await start("worker", "shop:app", "-p", "2")
         await children(shepherd, 2)
+        # stopped with the file's write lock in its hands, it would stop everybody, and nobody would judge it
+        await both_have_joined(app)
         handle = await app.orca("hold").submit(1)
         stopped = await gate.arrived(1)
         os.kill(stopped, signal.SIGSTOP)
-        assert await gate.arrived(1, times=2) != stopped
-        await gate.let(1)
-        assert await handle == 1
-        os.kill(stopped, signal.SIGCONT)
+        try:
+            assert await gate.arrived(1, times=2) != stopped
+            await gate.let(1)
+            assert await handle == 1
+        finally:
+            os.kill(stopped, signal.SIGCONT)
         await shepherd.line("was reaped: its tasks are stopped")
         assert (await kinds(app, handle.id)).count(EventKind.COMPLETED) == 1
         # in a new session it works on
