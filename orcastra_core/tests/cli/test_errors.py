@@ -67,7 +67,7 @@ async def test_a_mistake_is_one_line(orcastra: Orca, args: list[str], code: int,
 async def test_no_url_names_the_ways_to_give_one(orcastra: Orca, place: Any) -> None:
     del place.env["ORCASTRA_URL"]
     one_line(await orcastra("dead", "list"), 2, "--url", "ORCASTRA_URL")
-    one_line(await orcastra("worker", "shop:app"), 1, "shop.py, line 9", "ORCASTRA_URL")
+    one_line(await orcastra("worker", "shop:app"), 1, "shop.py, line 10", "ORCASTRA_URL")
 
 
 @pytest.mark.parametrize(
