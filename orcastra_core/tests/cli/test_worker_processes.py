@@ -168,32 +168,6 @@ async def test_neither_a_blocked_loop_nor_a_short_hold_of_the_gil_is_death(
         assert gate.arrivals[number] == [pid]
 
 
-async def test_a_stopped_process_lapses_and_another_takes_its_task(place: Any, start: Start, gate: Any) -> None:
-    app = place.client()
-    async with app:
-        shepherd = await start("worker", "shop:app", "-p", "2")
-        await children(shepherd, 2)
-        # stopped with the file's write lock in its hands, it would stop everybody, and nobody would judge it
-        await both_have_joined(app)
-        handle = await app.orca("hold").submit(1)
-        stopped = await gate.arrived(1)
-        os.kill(stopped, signal.SIGSTOP)
-        try:
-            assert await gate.arrived(1, times=2) != stopped
-            await gate.let(1)
-            assert await handle == 1
-        finally:
-            os.kill(stopped, signal.SIGCONT)
-        await shepherd.line("was reaped: its tasks are stopped")
-        assert (await kinds(app, handle.id)).count(EventKind.COMPLETED) == 1
-        # in a new session it works on
-        again = await app.orca("hold").submit(2)
-        await gate.let(2)
-        assert await again == 2
-        shepherd.send(signal.SIGTERM)
-        assert await shepherd.end() == 0
-
-
 async def test_ctrl_c_stops_all_and_a_second_hurries(place: Any, start: Start, gate: Any) -> None:
     app = place.client()
     async with app:
