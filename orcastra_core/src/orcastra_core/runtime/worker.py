@@ -86,7 +86,6 @@ class Worker:
         self._rng = rng or random.Random()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._executor: Executor | None = None
 
     def stop(self) -> None:
         """Stop fetching, let running tasks end within the grace, then end. A second call hurries."""
@@ -99,7 +98,7 @@ class Worker:
             BrokerError: One that no repeat can mend; what was running is released by the session's end.
         """
         options = self.options
-        executor = self._executor = Executor(
+        executor = Executor(
             self._specs,
             self._serializers,
             concurrency=options.concurrency,
