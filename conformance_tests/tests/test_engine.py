@@ -7,13 +7,16 @@ import threading
 
 import pytest
 
-from orcastra_conformance.case import Case, CaseBody
 from orcastra_conformance.catalogue import all_cases
-from orcastra_conformance.engine import CaseReport, Outcome, run_case, run_suite
-from orcastra_conformance.expect import Expect, Violation
-from orcastra_conformance.harness import Unproven
-from orcastra_conformance.steps import cancelled_after, growing_steps, turns
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.case import Case, CaseBody
+from orcastra_conformance.engine.expect import Expect, Violation
+from orcastra_conformance.engine.harness import Unproven
+from orcastra_conformance.engine.outcome import CaseReport, Outcome
+from orcastra_conformance.engine.runner import run_case
+from orcastra_conformance.engine.steps import cancelled_after, growing_steps, turns
+from orcastra_conformance.engine.tiers import Tier
+from orcastra_conformance.engine.trial import FAR, Trial
+from orcastra_conformance.suite import run_suite
 from orcastra_core.backends.memory.conformance import Harness
 from orcastra_core.model.errors import BrokerUnavailable
 from orcastra_core.model.profile import Cap
@@ -21,9 +24,9 @@ from orcastra_core.model.profile import Cap
 kept: list[object] = []
 
 
-def report_of(body: CaseBody, *needs: Cap, without: str = "", unclaimed: Cap | None = None) -> CaseReport:
+def report_of(body: CaseBody, *needs: Cap, without: str = "", budget: float = 2.0) -> CaseReport:
     harness = Harness(without)
-    case = Case("made.up", "made", frozenset(needs), unclaimed, "it must hold", False, body)
+    case = Case("made.up", "made", Tier.CORE, frozenset(needs), None, "it must hold", body, budget=budget)
     return run_case(case, harness, seed=7)
 
 
@@ -112,10 +115,9 @@ def test_a_thread_that_outlives_close_fails_the_case() -> None:
     assert "left-behind" in report.message
 
 
-def test_a_case_that_hangs_fails_by_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orcastra_conformance.case.BUDGET", 0.05)
-    report = report_of(hangs)
-    assert report.outcome is Outcome.FAILED
+def test_a_case_that_hangs_fails_by_its_budget() -> None:
+    report = report_of(hangs, budget=0.05)
+    assert (report.outcome, report.timed_out) == (Outcome.FAILED, True)
     assert "budget" in report.message
 
 
@@ -134,7 +136,7 @@ def test_a_broker_that_takes_what_it_does_not_claim_fails() -> None:
             return lesser
 
     for cap in (Cap.DELAY, Cap.CANCEL):
-        case = Case("made.up", "made", frozenset({cap}), None, "it must hold", False, fine)
+        case = Case("made.up", "made", Tier.CORE, frozenset({cap}), None, "it must hold", fine)
         assert run_case(case, Boaster(cap.name)).outcome is Outcome.FAILED, f"{cap.name} was not refused"
 
 
@@ -143,7 +145,7 @@ def test_a_broken_harness_is_told_from_a_broken_broker() -> None:
         async def wipe(self, domain: str) -> None:
             raise OSError("the harness broke")
 
-    case = Case("made.up", "made", frozenset(), None, "it must hold", False, fine)
+    case = Case("made.up", "made", Tier.CORE, frozenset(), None, "it must hold", fine)
     report = run_case(case, Broken())
     assert report.outcome is Outcome.HARNESS_ERROR
     assert "the harness broke" in report.message

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from orcastra_conformance.engine.refusals import REFUSABLE
 from orcastra_conformance.pytest_plugin import conformance
-from orcastra_conformance.refusals import REFUSABLE
 from orcastra_core.backends.memory.conformance import Harness
 
 test_conformance = conformance(lambda: Harness(without=",".join(cap.name for cap in REFUSABLE)))

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 
 from orcastra_conformance import cases
-from orcastra_conformance.case import Case, registered
+from orcastra_conformance.engine.case import Case, registered
 
 
 def all_cases() -> list[Case]:

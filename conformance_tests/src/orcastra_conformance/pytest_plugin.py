@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from orcastra_conformance.case import Case
 from orcastra_conformance.catalogue import all_cases
-from orcastra_conformance.engine import Outcome, run_case
-from orcastra_conformance.harness import BrokerHarness
+from orcastra_conformance.engine.case import Case
+from orcastra_conformance.engine.harness import BrokerHarness
+from orcastra_conformance.engine.outcome import Outcome
+from orcastra_conformance.engine.runner import run_case
 
 SEEDS = "ORCASTRA_CONFORMANCE_SEEDS"
 
@@ -49,7 +50,7 @@ def conformance(make: Callable[[], BrokerHarness], *, seed: int = 0) -> Any:
     def test_case(case: Case, seed: int, request: pytest.FixtureRequest) -> None:
         if not running:
             harness = make()
-            asyncio.run(harness.start())
+            harness.facts = asyncio.run(harness.start())
             running.append(harness)
             module = request.node.getparent(pytest.Module)
             module.addfinalizer(stop)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.trial import Trial
 from orcastra_core.backends.memory.conformance import Harness
 
 

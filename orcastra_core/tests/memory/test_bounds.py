@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orcastra_conformance.clock import VirtualClock
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.clock import VirtualClock
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.backends.memory import MemoryBroker
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.delivery import Want

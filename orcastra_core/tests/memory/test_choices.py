@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from orcastra_conformance.steps import turns
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.steps import turns
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Want
 from orcastra_core.model.envelope import Dedup, DedupMode

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orcastra_conformance.making import Making
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.making import Making
+from orcastra_conformance.engine.trial import Trial
 from orcastra_core.backends.memory.ledger import Ledger
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.published import Duplicate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.envelope import Dedup, DedupMode
 from orcastra_core.model.published import Duplicate, Stored

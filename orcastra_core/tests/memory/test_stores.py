@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from orcastra_conformance.clock import VirtualClock
-from orcastra_conformance.making import Making
+from orcastra_conformance.engine.clock import VirtualClock
+from orcastra_conformance.engine.making import Making
 from orcastra_core.backends.memory import MemoryBroker
 from orcastra_core.liveness.system_clock import SystemClock
 from orcastra_core.model.broker_url import BrokerUrl

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlite_actors.making import QUEUE, completed, envelopes, want
 
-from orcastra_conformance.steps import cancelled_after, growing_steps
+from orcastra_conformance.engine.steps import cancelled_after, growing_steps
 from orcastra_core.backends.sqlite import SqliteBroker
 from orcastra_core.backends.sqlite.session import SqliteSession
 from orcastra_core.backends.sqlite.tx import Tx

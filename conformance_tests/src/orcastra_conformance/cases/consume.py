@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from orcastra_conformance.case import case
-from orcastra_conformance.steps import cancelled_after, growing_steps, turns
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.steps import cancelled_after, growing_steps, turns
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.model.delivery import Want
 from orcastra_core.model.envelope import Unreadable
 from orcastra_core.model.profile import Cap

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from orcastra_conformance.case import case
-from orcastra_conformance.making import ERROR
-from orcastra_conformance.steps import turns
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.making import ERROR
+from orcastra_conformance.engine.steps import turns
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.dead_letters import DeadLetterStore
 from orcastra_core.model.counts import Counts

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orcastra_conformance.case import case
-from orcastra_conformance.expect import NotApplicable
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.expect import NotApplicable
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.profile import Cap
 from orcastra_core.model.published import Refused

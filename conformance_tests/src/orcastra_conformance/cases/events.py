@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orcastra_conformance.case import case
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.trial import Trial
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.events import EventLog
 from orcastra_core.model.event import EventKind, LogEntry

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orcastra_conformance.case import CaseBody, case
-from orcastra_conformance.refusals import REFUSABLE, check_refusal
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.case import CaseBody, case
+from orcastra_conformance.engine.refusals import REFUSABLE, check_refusal
+from orcastra_conformance.engine.trial import Trial
 from orcastra_core.model.profile import Cap
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orcastra_conformance.case import case
-from orcastra_conformance.steps import cancelled_after, growing_steps
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.steps import cancelled_after, growing_steps
+from orcastra_conformance.engine.trial import Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.settlement import STALE, Done, Settlement

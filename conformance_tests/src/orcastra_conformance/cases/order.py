@@ -6,8 +6,8 @@ import asyncio
 
 import attrs
 
-from orcastra_conformance.case import case
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Want
 from orcastra_core.model.ids import TaskId

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orcastra_conformance.case import case
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.trial import Trial
 from orcastra_core.model.profile import Cap
 from orcastra_core.model.published import Refused, Stored
 

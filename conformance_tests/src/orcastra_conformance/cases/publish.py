@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from orcastra_conformance.case import case
-from orcastra_conformance.steps import cancelled_after, growing_steps
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.steps import cancelled_after, growing_steps
+from orcastra_conformance.engine.trial import Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.envelope import CBOR, Envelope
 from orcastra_core.model.published import Duplicate, Refused, Stored

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from orcastra_conformance.case import case
-from orcastra_conformance.steps import turns
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.steps import turns
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.results import ResultStore
 from orcastra_core.model.errors import BrokerClosed

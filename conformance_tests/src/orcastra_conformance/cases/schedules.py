@@ -6,10 +6,10 @@ import asyncio
 
 import attrs
 
-from orcastra_conformance.case import case
-from orcastra_conformance.making import TICK
-from orcastra_conformance.steps import cancelled_after, growing_steps
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.making import TICK
+from orcastra_conformance.engine.steps import cancelled_after, growing_steps
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.model.envelope import Envelope

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orcastra_conformance.case import case
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.trial import Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Want
 from orcastra_core.model.errors import BrokerClosed, InvalidOption

@@ -6,9 +6,9 @@ import asyncio
 
 import attrs
 
-from orcastra_conformance.case import case
-from orcastra_conformance.steps import turns
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.steps import turns
+from orcastra_conformance.engine.trial import Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Delivery
 from orcastra_core.model.event import EventKind

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from orcastra_conformance.clock import VirtualClock
-from orcastra_conformance.harness import BrokerHarness, ServerFacts
+from orcastra_conformance import Address, BrokerHarness, NotApplicable, ServerFacts, VirtualClock
 from orcastra_core.backends.memory.broker import MemoryBroker
 from orcastra_core.backends.memory.session import MemorySession
 from orcastra_core.interfaces.broker import Broker
@@ -22,6 +21,7 @@ class Harness(BrokerHarness):
 
     name = "memory"
     lease = 10.0
+    soon = 0.5
 
     def __init__(self, without: str = "") -> None:
         self.mode = f"without {without}" if without else "default"
@@ -30,7 +30,10 @@ class Harness(BrokerHarness):
         self._anchors: dict[str, Broker] = {}
 
     async def start(self) -> ServerFacts:
-        return ServerFacts("memory", str(self._url))
+        return ServerFacts("memory", str(self._url), embedded=True)
+
+    def url(self, domain: str, *, at: Address | None = None) -> str:
+        raise NotApplicable("memory:// lives in one process: no other can reach it")
 
     async def broker(self, domain: str) -> Broker:
         url = BrokerUrl(

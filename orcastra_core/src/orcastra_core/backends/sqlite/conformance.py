@@ -6,15 +6,14 @@ import asyncio
 import os
 import sqlite3
 import tempfile
+from urllib.parse import quote
 
-from orcastra_conformance.harness import BrokerHarness, ServerFacts
+from orcastra_conformance import Address, BrokerHarness, ServerFacts
 from orcastra_core.backends.sqlite.broker import SqliteBroker
 from orcastra_core.backends.sqlite.session import SqliteSession
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.session import Session
-from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.envelope import Unreadable
-from orcastra_core.model.names import DomainName
 
 
 class Harness(BrokerHarness):
@@ -33,13 +32,12 @@ class Harness(BrokerHarness):
 
     async def start(self) -> ServerFacts:
         self._directory = tempfile.TemporaryDirectory(prefix="orcastra-sqlite-")
-        return ServerFacts(f"SQLite {sqlite3.sqlite_version}", str(self._url("orcastra")))
+        return ServerFacts(f"SQLite {sqlite3.sqlite_version}", "sqlite:///conformance.db", embedded=True)
 
-    async def broker(self, domain: str) -> Broker:
-        return SqliteBroker(self._url(domain))
-
-    async def wipe(self, domain: str) -> None:
-        """The files go with the directory."""
+    def url(self, domain: str, *, at: Address | None = None) -> str:
+        assert self._directory is not None
+        path = os.path.join(self._directory.name, "conformance.db")
+        return f"sqlite:///{path}?synchronous={self.mode}&domain={quote(domain)}"
 
     async def stop(self) -> None:
         if self._directory is not None:
@@ -56,8 +54,3 @@ class Harness(BrokerHarness):
     async def plant(self, broker: Broker, unreadable: Unreadable) -> None:
         if isinstance(broker, SqliteBroker):
             await broker.plant(unreadable)
-
-    def _url(self, domain: str) -> BrokerUrl:
-        assert self._directory is not None
-        path = "/" + os.path.join(self._directory.name, "conformance.db")
-        return BrokerUrl("sqlite", path=path, domain=DomainName(domain), params={"synchronous": self.mode})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack
 from typing import TypeVar, cast
 
 import attrs
 
-from orcastra_conformance.expect import Expect, NotApplicable, Violation
-from orcastra_conformance.harness import BrokerHarness
-from orcastra_conformance.making import Making
+from orcastra_conformance.engine.expect import Expect, NotApplicable, Violation
+from orcastra_conformance.engine.harness import BrokerHarness
+from orcastra_conformance.engine.making import Making
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.delivery import Delivery, Want
@@ -25,7 +26,6 @@ from orcastra_core.model.settlement import Done, Settled, Settlement
 
 T = TypeVar("T")
 
-_SOON = 1.0
 FAR = 3600.0
 """Seconds that never pass during a case unless it moves the clock: for what must not happen yet."""
 
@@ -40,6 +40,7 @@ class Trial(Making):
         rng: The only source of chance.
         profile: What the broker said at ``open``.
         history: What was done and answered, in words.
+        mishap: What has to be undone at the end, whatever happened: proxies, processes, paused servers.
     """
 
     def __init__(self, harness: BrokerHarness, domain: str, seed: int) -> None:
@@ -50,6 +51,7 @@ class Trial(Making):
         self.history: list[str] = []
         self.lease = harness.lease
         self.profile: Profile  # set by the first broker()
+        self.mishap = AsyncExitStack()
         self._brokers: list[Broker] = []
         self._numbers: dict[str, int] = {}
         super().__init__(self.now)
@@ -58,7 +60,10 @@ class Trial(Making):
 
     async def broker(self) -> Broker:
         """Return one more client of the domain, opened; the engine closes it."""
-        broker = await self.harness.broker(self.domain)
+        return await self.adopt(await self.harness.broker(self.domain))
+
+    async def adopt(self, broker: Broker) -> Broker:
+        """Open a broker that the case made otherwise; the engine closes it."""
         self._brokers.append(broker)
         self.profile = await broker.open()
         return broker
@@ -66,13 +71,16 @@ class Trial(Making):
     async def session(self, broker: Broker, *queues: QueueName) -> Session:
         """Open a session, by default on the default queue."""
         session = await broker.open_session(queues or [self.queue()], lease=self.lease)
-        self._note(f"{session.id} opened")
+        self.note(f"{session.id} opened")
         return session
 
     async def close(self) -> None:
-        """Close every client."""
-        for broker in self._brokers:
-            await broker.close()
+        """End all mishap, then close every client."""
+        try:
+            await self.mishap.aclose()
+        finally:
+            for broker in self._brokers:
+                await broker.close()
 
     # -- time
 
@@ -88,7 +96,7 @@ class Trial(Making):
 
     async def advance(self, seconds: float) -> None:
         """Let time pass for the store."""
-        self._note(f"{seconds:g} s pass")
+        self.note(f"{seconds:g} s pass")
         await self.harness.advance(seconds)
 
     # -- publish, fetch, settle
@@ -96,7 +104,7 @@ class Trial(Making):
     async def publish(self, broker: Broker, *envelopes: Envelope, events: Sequence[bytes] = ()) -> Sequence[Published]:
         """Publish; the answers, which must be as many."""
         answers = await broker.publish(list(envelopes), events=events)
-        self._note(f"publish {[short(e.id) for e in envelopes]} → {[_named(a) for a in answers]}")
+        self.note(f"publish {[short(e.id) for e in envelopes]} → {[_named(a) for a in answers]}")
         self.expect.equal(len(answers), len(envelopes), "publish gives one answer an envelope")
         return answers
 
@@ -115,7 +123,7 @@ class Trial(Making):
             want = Want(room, [(queue, room) for queue in wanted])
             # a fetch may come back early and empty; a few in a row mean that nothing is there
             got = await session.fetch(want, wait=0) if empty < 3 else await self._fetch_for_a_moment(session, want)
-            self._note(f"{session.id} fetch {room} → {[shown(d) for d in got]}")
+            self.note(f"{session.id} fetch {room} → {[shown(d) for d in got]}")
             self.expect.true(len(got) <= room, f"fetch returns at most the {room} it was asked for")
             taken.extend(got)
             empty = 0 if got else empty + 1
@@ -131,19 +139,19 @@ class Trial(Making):
         want = Want(1, [(queue, 1) for queue in queues or (self.queue(),)])
         while not (got := await session.fetch(want, wait=FAR)):
             pass  # it may return early and empty
-        self._note(f"{session.id} waiting fetch → {[shown(d) for d in got]}")
+        self.note(f"{session.id} waiting fetch → {[shown(d) for d in got]}")
         return got[0]
 
     async def soon(self, call: Awaitable[T], because: str) -> T:
         """Wait for something that ought to happen at once, and demand that it does."""
-        ends = asyncio.timeout(_SOON)
+        ends = asyncio.timeout(self.harness.soon)
         try:
             async with ends:
                 return await call
         except TimeoutError:
             if not ends.expired():
                 raise
-            raise Violation(f"{because}; nothing came within {_SOON:g} s") from None
+            raise Violation(f"{because}; nothing came within {self.harness.soon:g} s") from None
 
     async def nothing(self, session: Session, *queues: QueueName, because: str) -> None:
         """Demand that a fetch of up to 10 comes back empty: at once, and after a moment's wait."""
@@ -151,7 +159,7 @@ class Trial(Making):
         got = list(await session.fetch(want, wait=0))
         if not got:
             got = await self._fetch_for_a_moment(session, want)
-        self._note(f"{session.id} fetch → {[shown(d) for d in got]}")
+        self.note(f"{session.id} fetch → {[shown(d) for d in got]}")
         self.expect.equal([shown(d) for d in got], [], because)
 
     async def settle(self, session: Session, *batch: Settlement, number: int | None = None) -> Sequence[Settled]:
@@ -160,7 +168,7 @@ class Trial(Making):
             number = self._numbers[session.id] = self._numbers.get(session.id, 0) + 1
         answers = await session.settle(list(batch), number=number)
         kinds = [f"{type(item).__name__} {shown(item.delivery)}" for item in batch]
-        self._note(f"{session.id} settle #{number} {kinds} → {[_named(a) for a in answers]}")
+        self.note(f"{session.id} settle #{number} {kinds} → {[_named(a) for a in answers]}")
         self.expect.equal(len(answers), len(batch), "settle gives one answer a settlement")
         return answers
 
@@ -174,7 +182,7 @@ class Trial(Making):
         if broker.scheduler is None:
             return Promotion(0, None)
         promotion = await broker.scheduler.promote(broker, limit=100, plan=self.plan)
-        self._note(f"promote → {promotion}")
+        self.note(f"promote → {promotion}")
         return promotion
 
     # -- whole moves
@@ -197,7 +205,7 @@ class Trial(Making):
         while got := await session.fetch(want, wait=0):
             seen.extend(delivery.envelope.id for delivery in got)
             await self.done(session, *(self.complete(delivery) for delivery in got))
-        self._note(f"{session.id} drained {[short(i) for i in seen]} ({because})")
+        self.note(f"{session.id} drained {[short(i) for i in seen]} ({because})")
         return seen
 
     def in_order(self, got: Sequence[str], want: Sequence[str], because: str) -> None:
@@ -232,7 +240,8 @@ class Trial(Making):
             await self.harness.advance(self.moment)
             return list(await waiting)
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Add a line to the history."""
         self.history.append(text)
 
 

@@ -1,70 +1,24 @@
-"""Runs cases: each with its own domain, event loop and budget. Knows no pytest."""
+"""Runs one case: in a domain, an event loop and a budget of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import itertools
 import threading
 import traceback
-from collections.abc import Iterable
 from time import perf_counter
 
-import attrs
-
-from orcastra_conformance.case import Case
-from orcastra_conformance.catalogue import all_cases
-from orcastra_conformance.expect import NotApplicable, Violation
-from orcastra_conformance.harness import BrokerHarness, Unproven
-from orcastra_conformance.refusals import check_refusal
-from orcastra_conformance.steps import turns
-from orcastra_conformance.trial import Trial
+from orcastra_conformance.engine.case import Case
+from orcastra_conformance.engine.expect import NotApplicable, Violation
+from orcastra_conformance.engine.harness import BrokerHarness, Unproven
+from orcastra_conformance.engine.outcome import CaseReport, Outcome
+from orcastra_conformance.engine.refusals import check_refusal
+from orcastra_conformance.engine.steps import turns
+from orcastra_conformance.engine.trial import Trial
 
 _numbers = itertools.count(1)
 _GRACE = 1.0
 """Seconds within which threads and tasks must be gone after ``close``."""
-
-
-class Outcome(enum.Enum):
-    """What a case showed. Only PASSED is a pass."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    UNSUPPORTED = "unsupported"
-    """A capability it needs is not claimed, and its refusal was proved where it can be."""
-    NOT_APPLICABLE = "not applicable"
-    """It proves the refusal of what the broker claims, or what its limits say it does not do."""
-    UNPROVEN = "unproven"
-    """The harness lacks a power it needs."""
-    HARNESS_ERROR = "harness error"
-
-
-@attrs.frozen
-class CaseReport:
-    """The outcome of one case.
-
-    Attributes:
-        case: Which.
-        outcome: What it showed.
-        seconds: How long it took.
-        message: Why it is no pass; empty for one.
-        seed: What chance was drawn from.
-        history: What was done before.
-    """
-
-    case: Case
-    outcome: Outcome
-    seconds: float
-    message: str = ""
-    seed: int = 0
-    history: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"{self.case.id}: {self.outcome.value} in {self.seconds:.2f} s (seed {self.seed})"]
-        if self.message:
-            lines += [f"owed: {self.case.why}", f"seen: {self.message}"]
-            lines += ["history:", *(f"  {entry}" for entry in self.history[-15:])]
-        return "\n".join(lines)
 
 
 def run_case(case: Case, harness: BrokerHarness, *, seed: int = 0) -> CaseReport:
@@ -73,10 +27,10 @@ def run_case(case: Case, harness: BrokerHarness, *, seed: int = 0) -> CaseReport
     trial = Trial(harness, domain, seed)
     before = set(threading.enumerate())
     started = perf_counter()
-    outcome, message = Outcome.PASSED, ""
+    outcome, message, timed_out = Outcome.PASSED, "", False
     try:
         with asyncio.Runner(debug=True) as runner:
-            outcome, message = runner.run(_run(case, trial))
+            outcome, message, timed_out = runner.run(_run(case, trial))
             runner.run(harness.wipe(domain))
         stray = _stray_threads(before)
         if outcome is Outcome.PASSED and stray:
@@ -84,34 +38,28 @@ def run_case(case: Case, harness: BrokerHarness, *, seed: int = 0) -> CaseReport
     except Exception as error:
         # what a case or a broker raises is an outcome above: this is the harness's own
         outcome, message = Outcome.HARNESS_ERROR, "".join(traceback.format_exception(error))
-    return CaseReport(case, outcome, perf_counter() - started, message, seed, tuple(trial.history))
+    return CaseReport(case, outcome, perf_counter() - started, message, seed, tuple(trial.history), timed_out=timed_out)
 
 
-def run_suite(harness: BrokerHarness, *, cases: Iterable[Case] | None = None, seed: int = 0) -> list[CaseReport]:
-    """Start the harness, run cases (by default all), stop it, and return their reports."""
-    asyncio.run(harness.start())
-    try:
-        return [run_case(case, harness, seed=seed) for case in (all_cases() if cases is None else cases)]
-    finally:
-        asyncio.run(harness.stop())
-
-
-async def _run(case: Case, trial: Trial) -> tuple[Outcome, str]:
+async def _run(case: Case, trial: Trial) -> tuple[Outcome, str, bool]:
+    timed_out = False
     try:
         async with asyncio.timeout(case.budget):
             outcome, message = await _judge(case, trial)
     except TimeoutError as error:
+        timed_out = True
         outcome, message = Outcome.FAILED, f"not over within its budget of {case.budget:g} s\n{_where(error)}"
     try:
         async with asyncio.timeout(5.0):
             await trial.close()
     except TimeoutError:
-        return Outcome.FAILED, f"{message}\nclose() did not return within 5 s".lstrip()
+        return Outcome.FAILED, f"{message}\nclose() did not return within 5 s".lstrip(), timed_out
     await turns(3)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     if outcome is Outcome.PASSED and left:
-        return Outcome.FAILED, f"tasks outlive close(): {sorted(str(task.get_coro()) for task in left)}"
-    return outcome, message
+        outcome = Outcome.FAILED
+        message = f"tasks outlive close(): {sorted(str(task.get_coro()) for task in left)}"
+    return outcome, message, timed_out
 
 
 async def _judge(case: Case, trial: Trial) -> tuple[Outcome, str]:

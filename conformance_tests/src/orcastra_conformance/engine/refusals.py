@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from orcastra_conformance.trial import FAR, Trial
+from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.model.envelope import Dedup
 from orcastra_core.model.errors import Unsupported

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 
-from orcastra_conformance.steps import turns
+from orcastra_conformance.engine.steps import turns
 
 
 class VirtualClock:

@@ -1,0 +1,1 @@
+"""The commands: ``orcastra conformance`` and ``orcastra new``."""

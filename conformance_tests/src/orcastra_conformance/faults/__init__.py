@@ -1,0 +1,1 @@
+"""Mishap: connections that break, and real processes that die."""

@@ -1,0 +1,1 @@
+"""What a run showed, in the forms that people and programs read."""
