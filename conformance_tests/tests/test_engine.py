@@ -25,7 +25,7 @@ kept: list[object] = []
 
 
 def report_of(body: CaseBody, *needs: Cap, without: str = "", budget: float = 2.0) -> CaseReport:
-    harness = Harness(without)
+    harness = Harness(without=without)
     case = Case("made.up", "made", Tier.CORE, frozenset(needs), None, "it must hold", body, budget=budget)
     return run_case(case, harness, seed=7)
 
@@ -137,7 +137,7 @@ def test_a_broker_that_takes_what_it_does_not_claim_fails() -> None:
 
     for cap in (Cap.DELAY, Cap.CANCEL):
         case = Case("made.up", "made", Tier.CORE, frozenset({cap}), None, "it must hold", fine)
-        assert run_case(case, Boaster(cap.name)).outcome is Outcome.FAILED, f"{cap.name} was not refused"
+        assert run_case(case, Boaster(without=cap.name)).outcome is Outcome.FAILED, f"{cap.name} was not refused"
 
 
 def test_a_broken_harness_is_told_from_a_broken_broker() -> None:
@@ -159,9 +159,11 @@ def test_ids_are_unique_and_named_after_their_group() -> None:
 
 def test_run_suite_gives_a_report_for_each_case() -> None:
     chosen = [case for case in all_cases() if case.group == "pub"]
-    reports = run_suite(Harness(), cases=chosen)
+    reports = run_suite(Harness(), cases=chosen).cases
     assert [report.case for report in reports] == chosen
-    assert {report.outcome for report in reports} == {Outcome.PASSED}
+    # what needs another process does not apply to a store that lives in this one
+    assert {report.outcome for report in reports} <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}
+    assert Outcome.PASSED in {report.outcome for report in reports}
 
 
 async def test_cancelled_after_reaches_every_step() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -59,13 +60,26 @@ def _runnable(root: Path, name: str) -> Command | None:
     if path is None:
         return None
     libraries = sorted({str(library.parent) for library in root.rglob("*.so*")})
-    inherited = os.environ.get("LD_LIBRARY_PATH")
-    env = {"LD_LIBRARY_PATH": ":".join([*libraries, *([inherited] if inherited else [])])} if libraries else {}
+    if libraries:
+        path = _with_libraries(path, libraries, root / name)
     try:
-        tried = _run([str(path), "--version"], env=env, timeout=10.0)
+        tried = _run([str(path), "--version"], timeout=10.0)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return Command([str(path)], env) if tried.returncode == 0 else None
+    return Command([str(path)]) if tried.returncode == 0 else None
+
+
+def _with_libraries(path: Path, libraries: Sequence[str], wrapper: Path) -> Path:
+    """Write a program that runs another one with libraries of its own: tests start it by its name alone."""
+    fresh = wrapper.with_suffix(".new")
+    where = shlex.quote(":".join(libraries))
+    fresh.write_text(
+        f"#!/bin/sh\nLD_LIBRARY_PATH={where}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}; export LD_LIBRARY_PATH\n"
+        f'exec {shlex.quote(str(path))} "$@"\n'
+    )
+    fresh.chmod(0o755)
+    fresh.replace(wrapper)
+    return wrapper
 
 
 def _unpack(package: str, root: Path) -> None:

@@ -58,7 +58,14 @@ def _start_process(service: Service, program: Command, state: State, owner: Proc
                 cwd=directory,
                 start_new_session=True,  # Ctrl-C is for the command, which then stops the server itself
             )
-        running = Running(service.name, service.url(port), str(directory), process=Process.of(child.pid), owner=owner)
+        running = Running(
+            service.name,
+            service.url(port),
+            str(directory),
+            process=Process.of(child.pid),
+            owner=owner,
+            program=program.argv[0],
+        )
         state.add(running)
         if _becomes_ready(service, running, state):
             return running

@@ -82,8 +82,10 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 def _up(services: Sequence[Service]) -> int:
     with locked_state() as state:
         for service in services:
-            url = _given(service) or _shared(service, state) or _started(service, state, owner=None).url
-            print(f"export {service.variable}={shlex.quote(url)}", flush=True)
+            url = _given(service)
+            one = None if url else _shared(service, state) or _started(service, state, owner=None)
+            for name, value in _variables(service, url, one).items():
+                print(f"export {name}={shlex.quote(value)}", flush=True)
     return 0
 
 
@@ -96,8 +98,7 @@ def _run(services: Sequence[Service], command: Sequence[str]) -> int:
                 url = _given(service)
                 if url is None:
                     started.append(_started(service, state, owner=Process.of(os.getpid())))
-                    url = started[-1].url
-                environment[service.variable] = url
+                environment |= _variables(service, url, started[-1] if url is None else None)
         return _call(command, environment)
     finally:
         with locked_state() as state:
@@ -159,13 +160,22 @@ def _given(service: Service) -> str | None:
     return url or None
 
 
-def _shared(service: Service, state: State) -> str | None:
+def _variables(service: Service, url: str | None, one: Running | None) -> dict[str, str]:
+    """What the environment is told: the given URL or that of the server we have, and the binary that it runs."""
+    variables = {service.variable: one.url if one is not None else url or ""}
+    name = service.program_variable
+    if name and one is not None and one.program is not None and not os.environ.get(name):
+        variables[name] = one.program
+    return variables
+
+
+def _shared(service: Service, state: State) -> Running | None:
     one = state.shared(service.name)
     if one is None:
         return None
     if one.alive() and service.answers(one.url):
         say(f"{service.name}: already up at {one.url}")
-        return one.url
+        return one
     say(f"{service.name}: the one at {one.url} has died; starting another")
     one.stop()
     state.remove(one)

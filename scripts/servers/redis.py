@@ -16,6 +16,7 @@ class Redis:
     name = "redis"
     variable = "ORCASTRA_TEST_REDIS_URL"
     program = "redis-server"
+    program_variable = "ORCASTRA_REDIS_SERVER"
     package = "redis-server"
     image = "redis:7"
     container_port = 6379

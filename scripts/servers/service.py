@@ -30,6 +30,8 @@ class Service(Protocol):
     """The environment variable that carries its URL."""
     program: str
     """Its binary, as found on the path."""
+    program_variable: str
+    """The environment variable that tells tests where the binary is, for servers of their own; empty: they have none."""
     package: str
     """The Debian package that has it."""
     remedy: str

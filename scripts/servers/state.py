@@ -29,6 +29,8 @@ class Running:
     container: str | None = None
     owner: Process | None = None
     """The `run` command that it belongs to; None: it was started by `up` and stays until `down`."""
+    program: str | None = None
+    """The binary that runs, if it is a process."""
 
     def alive(self) -> bool:
         if self.container is not None:
@@ -108,7 +110,7 @@ def _decode(entry: dict[str, object]) -> Running:
         value = entry[key]
         return Process(**value) if isinstance(value, dict) else None
 
-    container = entry["container"]
+    container, program = entry["container"], entry.get("program")
     return Running(
         name=str(entry["name"]),
         url=str(entry["url"]),
@@ -116,4 +118,5 @@ def _decode(entry: dict[str, object]) -> Running:
         process=process("process"),
         container=None if container is None else str(container),
         owner=process("owner"),
+        program=None if program is None else str(program),
     )

@@ -14,6 +14,9 @@ from orcastra_core.backends.memory.conformance import Harness
 
 Spoil: TypeAlias = "Callable[[pytest.MonkeyPatch], BrokerHarness | None]"
 
+SOON = 0.2
+"""Seconds within which a saboteur of ``memory://`` must do what ought to happen at once: what never comes is soon noticed."""
+
 _registry: dict[str, Saboteur] = {}
 
 
@@ -37,7 +40,14 @@ class Saboteur:
     def at_work(self) -> Iterator[BrokerHarness]:
         """A harness, not started, whose brokers have the fault for as long as the context lasts."""
         with pytest.MonkeyPatch.context() as patch:
-            yield self.spoil(patch) or Harness()
+            yield self.spoil(patch) or reference()
+
+
+def reference() -> BrokerHarness:
+    """Return the harness of the broker that is spoilt, not started."""
+    harness = Harness()
+    harness.soon = SOON
+    return harness
 
 
 def saboteur(name: str, fault: str, *, killed_by: tuple[str, ...]) -> Callable[[Spoil], Spoil]:

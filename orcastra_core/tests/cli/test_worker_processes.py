@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from orcastra_core.backends.sqlite.lock_file import LockFile
 from orcastra_core.model.event import Event, EventKind
 from orcastra_core.model.ids import TaskId
 
@@ -166,6 +168,52 @@ async def test_neither_a_blocked_loop_nor_a_short_hold_of_the_gil_is_death(
         assert (await handle.wait(timeout=30)).value == pid
         assert await kinds(app, handle.id) == [EventKind.SUBMITTED, EventKind.COMPLETED]
         assert gate.arrivals[number] == [pid]
+
+
+async def stop_between_writes(place: Any, pid: int) -> None:
+    """Stop a process that is not writing: stopped with the file's write lock in its hands, it would stop everybody.
+
+    After a hand-over a worker asks for more at once, and a fetch that takes is a write. So the lock is taken first:
+    whoever stands in line for it as the signal comes leaves the line, and asks again when he goes on.
+    """
+    lock = LockFile(f"{place.path}/shop.db-sessions/write.lock")
+    await asyncio.to_thread(lock.acquire)
+    try:
+        await asyncio.to_thread(stop, pid)
+    finally:
+        lock.close()
+
+
+def stop(pid: int) -> None:
+    """Stop a process; return when all of its threads stand still."""
+    os.kill(pid, signal.SIGSTOP)
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.001)
+
+
+async def test_a_stopped_process_lapses_and_another_takes_its_task(place: Any, start: Start, gate: Any) -> None:
+    app = place.client()
+    async with app:
+        shepherd = await start("worker", "shop:app", "-p", "2")
+        await children(shepherd, 2)
+        await both_have_joined(app)
+        handle = await app.orca("hold").submit(1)
+        stopped = await gate.arrived(1)
+        await stop_between_writes(place, stopped)
+        try:
+            assert await gate.arrived(1, times=2) != stopped
+            await gate.let(1)
+            assert await handle == 1
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        await shepherd.line("was reaped: its tasks are stopped")
+        assert (await kinds(app, handle.id)).count(EventKind.COMPLETED) == 1
+        # in a new session it works on
+        again = await app.orca("hold").submit(2)
+        await gate.let(2)
+        assert await again == 2
+        shepherd.send(signal.SIGTERM)
+        assert await shepherd.end() == 0
 
 
 async def test_ctrl_c_stops_all_and_a_second_hurries(place: Any, start: Start, gate: Any) -> None:

@@ -59,6 +59,7 @@ async def _(t: Trial) -> None:
     while page := await store.page(after=after, limit=4):
         t.expect.true(len(page) <= 4, "no more than the limit")
         seen += [letter.id for letter in page]
+        t.expect.true(len(seen) <= len(sent), "paging on behind the last id comes to an end")
         after = page[-1].id
     t.expect.equal(seen, sorted(e.id for e in sent), "each once, in order")
     other = await store.page(queue=t.queue("other"))

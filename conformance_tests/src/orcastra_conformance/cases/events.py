@@ -16,11 +16,13 @@ def _log(t: Trial, broker: Broker) -> EventLog:
     return t.expect.found(broker.events, "EVENTS is claimed: the sub-service is there")
 
 
-async def _all(log: EventLog, limit: int) -> list[LogEntry]:
+async def _all(t: Trial, log: EventLog, limit: int) -> list[LogEntry]:
     entries: list[LogEntry] = []
     after = None
     while page := await log.read(after=after, limit=limit):
+        t.expect.true(len(page) <= limit, "no more than the limit")
         entries += page
+        t.expect.true(len(entries) < 1000, "reading on from the last cursor comes to an end")
         after = page[-1].cursor
     return entries
 
@@ -44,7 +46,7 @@ async def _(t: Trial) -> None:
     await log.append([t.event(EventKind.WORKER_LEFT, n=5)])
     entries: list[LogEntry] = []
     for limit in (1, 2, 3, 100):
-        entries = await _all(_log(t, other), limit)
+        entries = await _all(t, _log(t, other), limit)
         t.expect.equal(
             [e.event.detail["n"] for e in entries], list(range(6)), f"each once, in order, {limit} at a time"
         )
@@ -57,10 +59,10 @@ async def _(t: Trial) -> None:
     broker = await t.broker()
     a, b = t.envelopes(2)
     big = t.envelope(body=bytes(t.profile.limits.max_body + 1))
-    batch = [a, big, a, b]
+    batch = [a, big, a, b] if t.profile.limits.publish_window else [a, big, b]
     await t.publish(broker, *batch, events=[t.event(EventKind.SUBMITTED, e.id, n=n) for n, e in enumerate(batch)])
     told = [e.event.detail["n"] for e in await _log(t, broker).read()]
-    t.expect.equal(told, [0, 3], "the first and the last were Stored")
+    t.expect.equal(told, [0, len(batch) - 1], "the first and the last were Stored")
 
 
 @case(

@@ -7,6 +7,8 @@ from orcastra_conformance.engine.steps import cancelled_after, growing_steps
 from orcastra_conformance.engine.trial import Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.event import EventKind
+from orcastra_core.model.profile import Cap
+from orcastra_core.model.result import Result
 from orcastra_core.model.settlement import STALE, Done, Settlement
 
 
@@ -62,10 +64,14 @@ async def _(t: Trial) -> None:
     other, (b,) = await t.running(broker, t.envelope())
     t.expect.is_a((await t.settle(one, t.complete(a), number=1))[0], Done, "its first")
     t.expect.is_a((await t.settle(other, t.complete(b), number=1))[0], Done, "the other's first")
-    await t.nothing(one, because="both are finished")
+    t.expect.equal([*await one.held(), *await other.held()], [], "both took effect")
 
 
-@case("num.fenced", why="the reap removes the session's record: after it even a repeat is STALE")
+@case(
+    "num.fenced",
+    needs=[Cap.FENCED],
+    why="the reap removes the session's record: after it even a repeat is STALE",
+)
 async def _(t: Trial) -> None:
     broker = await t.broker()
     session, (delivery,) = await t.running(broker, t.envelope())
@@ -102,5 +108,42 @@ async def _(t: Trial) -> None:
         if broker.events is not None:
             told = [e for e in await broker.events.read(limit=1000) if e.event.task_id == done.envelope.id]
             t.expect.equal(len(told), 1, "the event was appended once")
+        if cut.finished:
+            break
+
+
+@case(
+    "num.cancelled-dead",
+    slow=True,
+    why="a cancelled settle of a dead letter, a release and a move, done again: each took effect once, with all it carries",
+)
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    t.needs_repeats()
+    session = await t.session(broker, t.queue(), t.queue("next"))
+    for number, steps in enumerate(growing_steps(2000), 1):
+        await t.stored(broker, *t.envelopes(3))
+        dead, released, moved = await t.take(session, 3)
+        follow_up = t.envelope("next")
+        event = t.event(EventKind.DEAD, dead.envelope.id)
+        batch: list[Settlement] = [
+            t.dead(dead, emit=[follow_up], events=event),
+            t.release(released),
+            t.moved(moved),
+        ]
+        cut = await cancelled_after(steps, session.settle(batch, number=number))
+        answers = await t.settle(session, *batch, number=number)
+        after = f"cancelled after {steps} steps"
+        t.expect.equal([type(answer) for answer in answers], [Done] * 3, f"{after}: the repeat is Done, not STALE")
+        t.expect.equal((await t.one(session)).counts, Counts(0, 0, 1), f"{after}: it was released once")
+        t.expect.equal((await t.one(session, t.queue("next"))).envelope.id, follow_up.id, f"{after}: the follow-up")
+        await t.nothing_now(session, t.queue(), t.queue("next"), because=f"{after}: nothing twice")
+        if broker.dead_letters is not None:
+            t.expect.found((await broker.dead_letters.get([dead.envelope.id]))[0], f"{after}: it is a dead letter")
+        if broker.results is not None:
+            t.expect.is_a((await broker.results.get([dead.envelope.id]))[0], Result, f"{after}: it has a result")
+        if broker.events is not None:
+            told = [e for e in await broker.events.read(limit=1000) if e.event.task_id == dead.envelope.id]
+            t.expect.equal(len(told), 1, f"{after}: one event")
         if cut.finished:
             break

@@ -12,14 +12,19 @@ import attrs
 
 from orcastra_conformance.engine.expect import NotApplicable, Violation
 from orcastra_core.interfaces.broker import Broker
+from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.session import Session
 from orcastra_core.liveness.system_clock import SystemClock
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.envelope import Unreadable
+from orcastra_core.model.errors import InvalidOption
 from orcastra_core.plugins import load_broker
 
 Address: TypeAlias = tuple[str, int]
 """A host and a port."""
+
+REMEMBERED = "remembered"
+"""The kind under which ``BrokerHarness.census`` counts the ids of tasks that have ended."""
 
 _LONGEST_WAIT = 4.0
 
@@ -52,6 +57,8 @@ class BrokerHarness(ABC):
 
     Attributes:
         name: What it is called on the command line.
+        modes: The ways its server can be set up. Where there is more than one, it is made as ``Harness(mode)``; the first is
+            the default.
         mode: How this run's server is set up, for the report.
         lease: Seconds of the sessions that cases open; short where time has to pass in earnest.
         soon: Seconds within which what ought to happen at once must have happened.
@@ -60,11 +67,22 @@ class BrokerHarness(ABC):
     """
 
     name: ClassVar[str]
+    modes: ClassVar[tuple[str, ...]] = ("default",)
     mode: str = "default"
     lease: float = 1.0
     soon: float = 1.0
     serializers: Sequence[str] = ("cbor", "json")
     facts: ServerFacts
+
+    def use(self, url: str) -> None:
+        """Prove the server at this URL instead of a private one. Called before ``start``, if at all.
+
+        Raises:
+            InvalidOption: It is no URL of this backend, or the harness always starts a server of its own.
+        """
+        raise InvalidOption(
+            f"the harness {self.name!r} starts a server of its own and takes no URL (BrokerHarness.use)"
+        )
 
     @abstractmethod
     async def start(self) -> ServerFacts:
@@ -102,6 +120,11 @@ class BrokerHarness(ABC):
         """Return the store's Unix time, but for ``Profile.clock_offset``."""
         return time.time()  # noqa: TID251 - the harness owns time here
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of the clients and workers that a case runs on its brokers. By default the system's."""
+        return SystemClock()
+
     async def advance(self, seconds: float) -> None:
         """Let ``seconds`` pass for the store. By default in earnest, if it isn't long."""
         if seconds > _LONGEST_WAIT:
@@ -123,7 +146,8 @@ class BrokerHarness(ABC):
     async def census(self, domain: str) -> Mapping[str, int]:
         """Count what the store holds of a domain, by kind: keys, rows, files, topics, connections.
 
-        Counts that come back to what they were show that nothing leaks.
+        Counts that come back to what they were show that nothing leaks. Ids that are known only so that a repeat is told
+        from a new task are counted as ``REMEMBERED``: they stay for ``limits.publish_window`` and more.
         """
         raise Unproven("the harness cannot count what the store holds (BrokerHarness.census)")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 import threading
 import traceback
+from contextlib import suppress
 from time import perf_counter
 
 from orcastra_conformance.engine.case import Case
@@ -17,21 +19,25 @@ from orcastra_conformance.engine.steps import turns
 from orcastra_conformance.engine.trial import Trial
 
 _numbers = itertools.count(1)
+_run_id = secrets.token_hex(3)
+"""Keeps the domains of this run apart from those of others on the same server."""
 _GRACE = 1.0
 """Seconds within which threads and tasks must be gone after ``close``."""
 
 
 def run_case(case: Case, harness: BrokerHarness, *, seed: int = 0) -> CaseReport:
     """Run one case in an event loop of its own. The harness must have been started."""
-    domain = f"{case.id}-{seed}-{next(_numbers)}"
+    domain = f"{case.id}-{seed}-{_run_id}-{next(_numbers)}"
     trial = Trial(harness, domain, seed)
     before = set(threading.enumerate())
     started = perf_counter()
     outcome, message, timed_out = Outcome.PASSED, "", False
     try:
         with asyncio.Runner(debug=True) as runner:
-            outcome, message, timed_out = runner.run(_run(case, trial))
-            runner.run(harness.wipe(domain))
+            try:
+                outcome, message, timed_out = runner.run(_run(case, trial))
+            finally:  # also when Ctrl-C ended it
+                runner.run(harness.wipe(domain))
         stray = _stray_threads(before)
         if outcome is Outcome.PASSED and stray:
             outcome, message = Outcome.FAILED, f"threads outlive close(): {', '.join(sorted(stray))}"
@@ -48,12 +54,22 @@ async def _run(case: Case, trial: Trial) -> tuple[Outcome, str, bool]:
             outcome, message = await _judge(case, trial)
     except TimeoutError as error:
         timed_out = True
-        outcome, message = Outcome.FAILED, f"not over within its budget of {case.budget:g} s\n{_where(error)}"
+        outcome, message = (
+            Outcome.FAILED,
+            f"not over within its budget of {case.budget:g} s\n{_where(error.__cause__ or error)}",
+        )
+    except asyncio.CancelledError:  # Ctrl-C: what the case cut, stopped or started must not stay so
+        with suppress(TimeoutError, Violation):
+            async with asyncio.timeout(5.0):
+                await trial.close()
+        raise
     try:
         async with asyncio.timeout(5.0):
             await trial.close()
     except TimeoutError:
         return Outcome.FAILED, f"{message}\nclose() did not return within 5 s".lstrip(), timed_out
+    except Violation as error:
+        return Outcome.FAILED, f"{message}\n{error}".lstrip(), timed_out
     await turns(3)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     if outcome is Outcome.PASSED and left:

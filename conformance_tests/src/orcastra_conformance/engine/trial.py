@@ -6,13 +6,14 @@ import asyncio
 import random
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
-from typing import TypeVar, cast
+from functools import partial
+from typing import TypeVar
 
-import attrs
-
-from orcastra_conformance.engine.expect import Expect, NotApplicable, Violation
+from orcastra_conformance.engine.expect import NotApplicable, Violation
 from orcastra_conformance.engine.harness import BrokerHarness
-from orcastra_conformance.engine.making import Making
+from orcastra_conformance.engine.recording import Recording
+from orcastra_conformance.history.records import Pass
+from orcastra_conformance.history.telling import short, shown
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.delivery import Delivery, Want
@@ -20,9 +21,9 @@ from orcastra_core.model.envelope import Envelope
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName
 from orcastra_core.model.profile import Cap, Profile
-from orcastra_core.model.published import Published, Stored
+from orcastra_core.model.published import Stored
 from orcastra_core.model.schedule import Promotion
-from orcastra_core.model.settlement import Done, Settled, Settlement
+from orcastra_core.model.settlement import Done, Settlement
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ FAR = 3600.0
 """Seconds that never pass during a case unless it moves the clock: for what must not happen yet."""
 
 
-class Trial(Making):
+class Trial(Recording):
     """One run of one case: clients of a fresh domain, time, and checks.
 
     Everything done through it is kept in ``history`` for the report.
@@ -39,21 +40,18 @@ class Trial(Making):
         expect: The checks.
         rng: The only source of chance.
         profile: What the broker said at ``open``.
-        history: What was done and answered, in words.
+        history: What was done and answered: records, and their lines.
         mishap: What has to be undone at the end, whatever happened: proxies, processes, paused servers.
     """
 
     def __init__(self, harness: BrokerHarness, domain: str, seed: int) -> None:
         self.harness = harness
         self.domain = domain
-        self.expect = Expect()
         self.rng = random.Random(seed)
-        self.history: list[str] = []
         self.lease = harness.lease
         self.profile: Profile  # set by the first broker()
         self.mishap = AsyncExitStack()
         self._brokers: list[Broker] = []
-        self._numbers: dict[str, int] = {}
         super().__init__(self.now)
 
     # -- clients
@@ -70,17 +68,21 @@ class Trial(Making):
 
     async def session(self, broker: Broker, *queues: QueueName) -> Session:
         """Open a session, by default on the default queue."""
-        session = await broker.open_session(queues or [self.queue()], lease=self.lease)
-        self.note(f"{session.id} opened")
-        return session
+        return await self.open(broker, *(queues or [self.queue()]), lease=self.lease)
 
     async def close(self) -> None:
         """End all mishap, then close every client."""
         try:
             await self.mishap.aclose()
         finally:
+            raised: list[Exception] = []
             for broker in self._brokers:
-                await broker.close()
+                try:
+                    await broker.close()
+                except Exception as error:  # noqa: BLE001 - the others are closed all the same
+                    raised.append(error)
+        if raised:
+            raise Violation(f"close() raised {type(raised[0]).__name__}: {raised[0]}") from raised[0]
 
     # -- time
 
@@ -96,39 +98,33 @@ class Trial(Making):
 
     async def advance(self, seconds: float) -> None:
         """Let time pass for the store."""
-        self.note(f"{seconds:g} s pass")
-        await self.harness.advance(seconds)
+        await self.history.of(self.harness.advance(seconds), partial(Pass, seconds=seconds), lambda _: None)
 
     # -- publish, fetch, settle
 
-    async def publish(self, broker: Broker, *envelopes: Envelope, events: Sequence[bytes] = ()) -> Sequence[Published]:
-        """Publish; the answers, which must be as many."""
-        answers = await broker.publish(list(envelopes), events=events)
-        self.note(f"publish {[short(e.id) for e in envelopes]} → {[_named(a) for a in answers]}")
-        self.expect.equal(len(answers), len(envelopes), "publish gives one answer an envelope")
-        return answers
-
     async def stored(self, broker: Broker, *envelopes: Envelope) -> None:
         """Publish, and demand that all were stored."""
-        for answer in await self.publish(broker, *envelopes):
-            self.expect.is_a(answer, Stored, "an envelope within the limits is Stored")
+        for batch in self._batches(envelopes):
+            for answer in await self.publish(broker, *batch):
+                self.expect.is_a(answer, Stored, "an envelope within the limits is Stored")
 
     async def take(self, session: Session, number: int, *queues: QueueName) -> list[Delivery]:
         """Fetch exactly ``number`` deliveries from the queues, however many calls it takes."""
         taken: list[Delivery] = []
-        wanted = queues or (self.queue(),)
         empty = 0
         while len(taken) < number:
-            room = number - len(taken)
-            want = Want(room, [(queue, room) for queue in wanted])
+            want = self.want(number - len(taken), *queues)
             # a fetch may come back early and empty; a few in a row mean that nothing is there
-            got = await session.fetch(want, wait=0) if empty < 3 else await self._fetch_for_a_moment(session, want)
-            self.note(f"{session.id} fetch {room} → {[shown(d) for d in got]}")
-            self.expect.true(len(got) <= room, f"fetch returns at most the {room} it was asked for")
+            got = await self.fetch(session, want) if empty < 3 else await self.fetch_for_a_moment(session, want)
             taken.extend(got)
             empty = 0 if got else empty + 1
             self.expect.true(empty < 6, f"{number} deliveries were owed, but only {len(taken)} came")
         return taken
+
+    def want(self, most: int, *queues: QueueName) -> Want:
+        """Return a wish for ``most`` in all and of each queue, by default of the default queue; fewer if max_batch is less."""
+        room = min(most, self.profile.limits.max_batch)
+        return Want(room, [(queue, room) for queue in queues or (self.queue(),)])
 
     async def one(self, session: Session, *queues: QueueName) -> Delivery:
         """Fetch one delivery."""
@@ -137,9 +133,9 @@ class Trial(Making):
     async def awaited(self, session: Session, *queues: QueueName) -> Delivery:
         """Wait for one delivery, for as long as it takes: to be started before what should wake it, and put to ``soon``."""
         want = Want(1, [(queue, 1) for queue in queues or (self.queue(),)])
-        while not (got := await session.fetch(want, wait=FAR)):
-            pass  # it may return early and empty
-        self.note(f"{session.id} waiting fetch → {[shown(d) for d in got]}")
+        me = asyncio.current_task()
+        while not (got := await self.fetch(session, want, wait=FAR)):  # it may return early and empty
+            self.expect.true(me is None or not me.cancelling(), "a cancelled fetch ends with CancelledError")
         return got[0]
 
     async def soon(self, call: Awaitable[T], because: str) -> T:
@@ -155,27 +151,15 @@ class Trial(Making):
 
     async def nothing(self, session: Session, *queues: QueueName, because: str) -> None:
         """Demand that a fetch of up to 10 comes back empty: at once, and after a moment's wait."""
-        want = Want(10, [(queue, 10) for queue in queues or (self.queue(),)])
-        got = list(await session.fetch(want, wait=0))
-        if not got:
-            got = await self._fetch_for_a_moment(session, want)
-        self.note(f"{session.id} fetch → {[shown(d) for d in got]}")
+        want = self.want(10, *queues)
+        got = await self.fetch(session, want) or await self.fetch_for_a_moment(session, want)
         self.expect.equal([shown(d) for d in got], [], because)
-
-    async def settle(self, session: Session, *batch: Settlement, number: int | None = None) -> Sequence[Settled]:
-        """Settle under the session's next number, or the one given."""
-        if number is None:
-            number = self._numbers[session.id] = self._numbers.get(session.id, 0) + 1
-        answers = await session.settle(list(batch), number=number)
-        kinds = [f"{type(item).__name__} {shown(item.delivery)}" for item in batch]
-        self.note(f"{session.id} settle #{number} {kinds} → {[_named(a) for a in answers]}")
-        self.expect.equal(len(answers), len(batch), "settle gives one answer a settlement")
-        return answers
 
     async def done(self, session: Session, *batch: Settlement) -> list[Done]:
         """Settle, and demand that all took effect."""
         because = "a delivery that its session holds can be settled"
-        return [self.expect.is_a(answer, Done, because) for answer in await self.settle(session, *batch)]
+        answers = [answer for part in self._batches(batch) for answer in await self.settle(session, *part)]
+        return [self.expect.is_a(answer, Done, because) for answer in answers]
 
     async def promote(self, broker: Broker) -> Promotion:
         """Make due what is due, where the broker leaves that to the runtime."""
@@ -201,9 +185,12 @@ class Trial(Making):
     async def drain(self, session: Session, *queues: QueueName, because: str) -> list[TaskId]:
         """Take and complete all there is; the ids in the order of their hand-over."""
         seen: list[TaskId] = []
-        want = Want(100, [(queue, 100) for queue in queues or (self.queue(),)])
-        while got := await session.fetch(want, wait=0):
+        want, empty = self.want(100, *queues), 0
+        while empty < 3:  # it may come back early and empty
+            got = await self.fetch(session, want)
+            empty = 0 if got else empty + 1
             seen.extend(delivery.envelope.id for delivery in got)
+            self.expect.true(len(seen) < 100_000, "a queue that is completed comes to an end")
             await self.done(session, *(self.complete(delivery) for delivery in got))
         self.note(f"{session.id} drained {[short(i) for i in seen]} ({because})")
         return seen
@@ -231,32 +218,16 @@ class Trial(Making):
 
     async def nothing_now(self, session: Session, *queues: QueueName, because: str) -> None:
         """Demand that a fetch comes back empty at once: enough where what must not be there would be ahead of it."""
-        got = await session.fetch(Want(10, [(queue, 10) for queue in queues or (self.queue(),)]), wait=0)
+        got = await self.fetch(session, self.want(10, *queues))
         self.expect.equal([shown(d) for d in got], [], because)
 
-    async def _fetch_for_a_moment(self, session: Session, want: Want) -> list[Delivery]:
+    def _batches(self, items: Sequence[T]) -> list[Sequence[T]]:
+        most = self.profile.limits.max_batch
+        return [items[at : at + most] for at in range(0, len(items), most)]
+
+    async def fetch_for_a_moment(self, session: Session, want: Want) -> list[Delivery]:
+        """Fetch, waiting for a moment while that moment passes for the store."""
         async with asyncio.TaskGroup() as group:
-            waiting = group.create_task(session.fetch(want, wait=self.moment))
+            waiting = group.create_task(self.fetch(session, want, wait=self.moment))
             await self.harness.advance(self.moment)
-            return list(await waiting)
-
-    def note(self, text: str) -> None:
-        """Add a line to the history."""
-        self.history.append(text)
-
-
-def short(task_id: str) -> str:
-    """Return the end of an id: enough to tell tasks of one case apart."""
-    return task_id[-6:]
-
-
-def shown(delivery: Delivery) -> str:
-    """Return a delivery in words."""
-    counts = delivery.counts
-    return f"{short(delivery.envelope.id)}({counts.attempt}/{counts.lost}/{counts.released})"
-
-
-def _named(answer: object) -> str:
-    fields = attrs.asdict(cast("attrs.AttrsInstance", answer), recurse=False) if attrs.has(type(answer)) else {}
-    inside = ", ".join(f"{value!r}"[:80] for value in fields.values() if value != ())
-    return f"{type(answer).__name__}({inside})" if fields else str(answer)
+            return await waiting

@@ -1,1 +1,1 @@
-"""What happened in a case, and pure functions that judge it."""
+"""What happened in a case: records of every call, the lines that a report prints of them, and pure checkers of them."""

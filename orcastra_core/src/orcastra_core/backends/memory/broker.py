@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Sequence
 from typing import ClassVar
 
-from orcastra_core.backends.memory import control, handover, intake
+from orcastra_core.backends.memory import census, control, handover, intake
 from orcastra_core.backends.memory.dead_letters import MemoryDeadLetters
 from orcastra_core.backends.memory.entry import Entry
 from orcastra_core.backends.memory.events import MemoryEvents
@@ -192,6 +192,11 @@ class MemoryBroker(Broker):
             entry = Entry(unreadable, queue, queue.level(0), FRESH, None, 0.0)
             self._store.ledger.known[unreadable.id] = entry
             self._store.place(entry, None)
+
+    def census(self) -> dict[str, int]:
+        """Count what the store holds, by kind. For tests."""
+        with self._store.lock:
+            return census.take(self._store)
 
     def _check(self, cap: Cap) -> None:
         if cap in self._without:

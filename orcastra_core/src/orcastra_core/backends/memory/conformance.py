@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from orcastra_conformance import Address, BrokerHarness, NotApplicable, ServerFacts, VirtualClock
+from orcastra_conformance.engine.refusals import REFUSABLE
 from orcastra_core.backends.memory.broker import MemoryBroker
 from orcastra_core.backends.memory.session import MemorySession
 from orcastra_core.interfaces.broker import Broker
+from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.envelope import Unreadable
@@ -16,15 +21,19 @@ class Harness(BrokerHarness):
     """Brokers of one named store, on a clock that only the cases move.
 
     Args:
-        without: Capabilities not to offer, as the URL parameter takes them.
+        mode: ``default``, or ``lesser``: without everything that a broker may refuse.
+        without: Capabilities not to offer, as the URL parameter takes them, instead of a mode.
     """
 
     name = "memory"
+    modes: ClassVar[tuple[str, ...]] = ("default", "lesser")
     lease = 10.0
     soon = 0.5
 
-    def __init__(self, without: str = "") -> None:
-        self.mode = f"without {without}" if without else "default"
+    def __init__(self, mode: str = "default", *, without: str = "") -> None:
+        self.mode = f"without {without}" if without else mode
+        if mode == "lesser":
+            without = ",".join(cap.name for cap in REFUSABLE)
         self._url = BrokerUrl.parse("memory://conformance" + (f"?without={without}" if without else ""))
         self._clock = VirtualClock()
         self._anchors: dict[str, Broker] = {}
@@ -52,6 +61,10 @@ class Harness(BrokerHarness):
     def now(self) -> float:
         return self._clock.now()
 
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
     async def advance(self, seconds: float) -> None:
         await self._clock.advance(seconds)
 
@@ -66,3 +79,10 @@ class Harness(BrokerHarness):
     async def plant(self, broker: Broker, unreadable: Unreadable) -> None:
         if isinstance(broker, MemoryBroker):
             broker.plant(unreadable)
+
+    async def census(self, domain: str) -> Mapping[str, int]:
+        anchor = self._anchors.get(domain)
+        return anchor.census() if isinstance(anchor, MemoryBroker) else {}
+
+    async def wreck(self, domain: str) -> None:
+        raise NotApplicable("memory:// lives in one process: nobody else can remove anything of it")

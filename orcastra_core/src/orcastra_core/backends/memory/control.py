@@ -15,7 +15,6 @@ from orcastra_core.backends.memory.entry import (
     READY,
     RUNNING,
     Entry,
-    Queue,
     Special,
 )
 from orcastra_core.backends.memory.keys import ended
@@ -99,20 +98,11 @@ def purge(store: Store, name: QueueName, states: frozenset[State]) -> int:
         if entry.special is not None:
             ended(store, entry, forget=True)
     if queue is not None:
-        _sweep_out(queue)
+        queue.sweep_out()
     buried = [letter.id for letter in store.dead.values() if letter.queue == name] if State.DEAD in states else []
     for task_id in buried:
         del store.dead[task_id]
     return len(waiting) + len(buried)
-
-
-def _sweep_out(queue: Queue) -> None:
-    """Let go of removed entries that still sit in the levels."""
-    for level in queue.order:
-        kept = [entry for entry in level if entry.state == READY]
-        level.clear()
-        level.extend(kept)
-    queue.gone = 0
 
 
 def _depth(store: Store, name: QueueName, running: int, dead: int) -> QueueDepth:

@@ -106,6 +106,20 @@ class Queue:
         """How many could be handed out now."""
         return sum(map(len, self.order)) - self.gone
 
+    def lose_one(self) -> None:
+        """Note that a ready entry was removed; let go of such places once they are the most."""
+        self.gone += 1
+        if self.gone > 1000 and self.gone > self.ready():
+            self.sweep_out()
+
+    def sweep_out(self) -> None:
+        """Let go of removed entries that still sit in the levels."""
+        for level in self.order:
+            kept = [entry for entry in level if entry.state == READY]
+            level.clear()
+            level.extend(kept)
+        self.gone = 0
+
     def wake(self) -> None:
         """Wake the fetch that has waited longest; it wakes the next one if it leaves something."""
         while self.waiters:

@@ -17,6 +17,9 @@ class EventList:
         self._pieces: deque[bytes] = deque(maxlen=bound)
         self._total = 0
 
+    def __len__(self) -> int:
+        return len(self._pieces)
+
     def extend(self, pieces: list[bytes]) -> None:
         """Append; beyond the bound the oldest go."""
         self._pieces.extend(pieces)
@@ -25,12 +28,12 @@ class EventList:
     def from_number(self, number: int, most: int) -> Iterable[tuple[int, bytes]]:
         """Return at most ``most`` pieces with their numbers, from ``number`` or the first that is left."""
         first = self._total - len(self._pieces) + 1
-        skip = max(0, number - first)
+        skip = min(max(0, number - first), len(self._pieces))
         return list(enumerate(islice(self._pieces, skip, skip + most), first + skip))
 
     def trim(self, keep: int) -> int:
         """Drop the oldest but ``keep``; return how many went."""
-        surplus = max(0, len(self._pieces) - keep)
+        surplus = max(0, len(self._pieces) - max(0, keep))
         for _ in range(surplus):
             self._pieces.popleft()
         return surplus

@@ -30,6 +30,9 @@ class ScheduleBook:
         self._heap: list[tuple[float, int, _Line]] = []
         self._tickets = 0
 
+    def __len__(self) -> int:
+        return len(self._lines)
+
     def add(self, schedule: Schedule) -> None:
         """Store a schedule, or replace the one with its id; an unchanged recurring one keeps its due and claim."""
         old = self._lines.get(schedule.id)

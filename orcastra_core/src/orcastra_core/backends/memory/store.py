@@ -25,6 +25,7 @@ from orcastra_core.interfaces.clock import Clock
 from orcastra_core.model.dead_letter import DeadLetter
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName, SessionId
+from orcastra_core.model.profile import Cap
 from orcastra_core.model.result import Result
 
 _Ticket: TypeAlias = tuple[float, int, Entry]
@@ -55,7 +56,7 @@ class Store:
         self.orphans: deque[Entry] = deque()
         self.dead: dict[TaskId, DeadLetter] = {}
         self.feeds: dict[str, FeedState] = {}
-        self.events = EventList(settings.events_max)
+        self.events = EventList(0 if Cap.EVENTS in settings.without else settings.events_max)
         self.windows = Windows()
         self.schedules = ScheduleBook()
         self.receipts = 0
@@ -105,7 +106,7 @@ class Store:
         """Take out an entry that nobody holds; where it sits, it is passed over later."""
         state, entry.state = entry.state, GONE
         if state == READY:
-            entry.queue.gone += 1
+            entry.queue.lose_one()
         elif state == BLOCKED:
             entry.queue.delayed -= 1
         elif state == DELAYED:

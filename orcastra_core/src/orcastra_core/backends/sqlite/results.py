@@ -127,10 +127,17 @@ class SqliteResults(ResultStore):
 
 
 def put(tx: Tx, batch: Sequence[tuple[Result, str | None, bytes]]) -> None:
-    """Store results of tasks of another store; the first of an id stays, and what runs here is none of theirs."""
+    """Store results of tasks of another store; of two of one id the later end stays, and what runs here is none of theirs."""
+    conn = tx.conn
     for result, reply, encoded in batch:
         kept, gone = keep(tx.now, result.ttl, encoded, pushed=reply is not None)
-        stored = tx.conn.execute(sql("put_result"), (tx.take_numbers(1), result.id, FINISHED, kept, gone)).rowcount
+        stored = conn.execute(sql("put_result"), (tx.take_numbers(1), result.id, FINISHED, kept, gone)).rowcount
+        if not stored:
+            row = conn.execute("SELECT state, result, gone FROM task WHERE id = ?", (result.id,)).fetchone()
+            before = _result(tx.now, *row)
+            if isinstance(before, Result) and row[0] == FINISHED and before.ended_at < result.ended_at:
+                conn.execute("UPDATE task SET result = ?, gone = ? WHERE id = ?", (kept, gone, result.id))
+                stored = 1
         if stored and reply is not None:
             push(tx.effects, reply, result.id, encoded)
 
