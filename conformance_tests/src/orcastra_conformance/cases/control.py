@@ -7,7 +7,7 @@ import asyncio
 from orcastra_conformance.engine.case import case
 from orcastra_conformance.engine.steps import turns
 from orcastra_conformance.engine.trial import FAR, Trial
-from orcastra_core.model.envelope import Dedup
+from orcastra_core.model.envelope import Dedup, Envelope
 from orcastra_core.model.errors import UsageError
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.profile import Cap
@@ -170,7 +170,7 @@ async def _(t: Trial) -> None:
 @case(
     "purge.states",
     needs=[Cap.PURGE, Cap.DELAY, Cap.DEAD_LETTERS],
-    why="purge forgets only tasks in the states that were named; running is none of them",
+    why="purge forgets only tasks in the states that were named, dead letters wholly; running is none of them",
 )
 async def _(t: Trial) -> None:
     broker = await t.broker()
@@ -181,6 +181,9 @@ async def _(t: Trial) -> None:
     await t.expect.raises(UsageError, bad, "what runs cannot be purged")
     for state in (State.DEAD, State.DELAYED, State.READY):
         t.expect.equal(await broker.purge(t.queue(), states=frozenset({state})), 1, f"one is {state.value}")
+    if t.profile.limits.publish_window:
+        await t.stored(broker, t.expect.is_a(dead.envelope, Envelope, "readable"))  # the store knows it no more
+        t.expect.equal((await t.one(session)).envelope.id, dead.envelope.id, "a purged id is stored anew")
     await t.done(session, t.complete(runs))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import attrs
 
@@ -14,9 +14,11 @@ from orcastra_core.model.counts import Counts
 from orcastra_core.model.envelope import Dedup, Envelope
 from orcastra_core.model.names import TaskName
 from orcastra_core.model.profile import Cap
-from orcastra_core.model.published import Duplicate, Stored
+from orcastra_core.model.published import Duplicate
 from orcastra_core.model.result import ErrorInfo, Outcome, Result
 from orcastra_core.model.settlement import Complete
+
+T = TypeVar("T")
 
 _NAMES = 16
 
@@ -75,12 +77,14 @@ async def _(t: Trial) -> None:
 async def _(t: Trial) -> None:
     broker, other = await t.broker(), await t.broker()
     store = t.expect.found(other.results, "RESULTS is claimed: the sub-service is there")
-    session, taken = await t.running(broker, *t.envelopes(20))
-    settled = [Complete(delivery, _odd_result(t, delivery.envelope.id)) for delivery in taken]
-    await t.done(session, *settled)
-    for item, got in zip(settled, await store.get([item.result.id for item in settled]), strict=True):
-        stored = attrs.evolve(t.expect.is_a(got, Result, "it has a result"), ttl=item.result.ttl)
-        _same(t, stored, item.result)
+    session = await t.session(broker)
+    for page in _pages(t, t.envelopes(60)):
+        await t.stored(broker, *page)
+        settled = [Complete(d, _odd_result(t, d.envelope.id)) for d in await t.take(session, len(page))]
+        await t.done(session, *settled)
+        for item, got in zip(settled, await store.get([item.result.id for item in settled]), strict=True):
+            stored = attrs.evolve(t.expect.is_a(got, Result, "it has a result"), ttl=item.result.ttl)
+            _same(t, stored, item.result)
 
 
 @case(
@@ -96,7 +100,8 @@ async def _(t: Trial) -> None:
         for at, name in enumerate(names)
     ]
     sent = list({envelope.id: envelope for envelope in sent}.values())
-    await t.stored(broker, *sent)
+    for page in _pages(t, sent):
+        await t.stored(broker, *page)
     if t.claims(Cap.INSPECT):
         ready = [depth.ready for depth in await other.inspect([envelope.queue for envelope in sent])]
         t.expect.equal(ready, [1] * len(sent), "one in each queue")
@@ -118,15 +123,16 @@ async def _(t: Trial) -> None:
 )
 async def _(t: Trial) -> None:
     broker, other = await t.broker(), await t.broker()
-    keys = _different_texts(t, min(30, t.profile.limits.max_batch))
+    keys = oddities.some_texts(t.rng, 40)
     first = {key: t.envelope(dedup=Dedup(key)) for key in keys}
-    await t.stored(broker, *first.values())
-    again = t.rng.sample(keys, len(keys))
-    answers = await t.publish(other, *(t.envelope(dedup=Dedup(key)) for key in again))
-    for key, answer in zip(again, answers, strict=True):
-        t.expect.equal(answer, Duplicate(first[key].id), f"the key {key[:40]!r} is held by the first of it")
-    elsewhere = await t.publish(broker, *(t.envelope("other", dedup=Dedup(key)) for key in keys))
-    t.expect.true(all(isinstance(answer, Stored) for answer in elsewhere), "another queue has keys of its own")
+    for page in _pages(t, keys):
+        await t.stored(broker, *(first[key] for key in page))
+    for page in _pages(t, t.rng.sample(keys, len(keys))):
+        answers = await t.publish(other, *(t.envelope(dedup=Dedup(key)) for key in page))
+        for key, answer in zip(page, answers, strict=True):
+            t.expect.equal(answer, Duplicate(first[key].id), f"the key {key[:40]!r} is held by the first of it")
+    for page in _pages(t, keys):  # another queue has keys of its own
+        await t.stored(broker, *(t.envelope("other", dedup=Dedup(key)) for key in page))
 
 
 @case(
@@ -137,15 +143,17 @@ async def _(t: Trial) -> None:
 )
 async def _(t: Trial) -> None:
     broker = await t.broker()
-    keys = _different_texts(t, 20)
+    keys = oddities.some_texts(t.rng, 25)
     heads, others = ([t.envelope(order_by=key) for key in keys] for _ in range(2))
-    await t.stored(broker, *heads, *others)
+    for page in _pages(t, [*heads, *others]):
+        await t.stored(broker, *page)
     session = await t.session(broker)
     for expected in (heads, others):
-        taken = await t.take(session, len(keys))
+        taken = [delivery for page in _pages(t, keys) for delivery in await t.take(session, len(page))]
         t.expect.same([d.envelope.id for d in taken], [e.id for e in expected], "the first of each key, and no other")
         await t.nothing_now(session, because="one of a key at a time")
-        await t.done(session, *(t.complete(delivery) for delivery in taken))
+        for settled in _pages(t, taken):
+            await t.done(session, *(t.complete(delivery) for delivery in settled))
 
 
 async def _arrive(t: Trial, odd: Callable[[], dict[str, Any]], *, rounds: int, each: int) -> None:
@@ -153,7 +161,8 @@ async def _arrive(t: Trial, odd: Callable[[], dict[str, Any]], *, rounds: int, e
     broker, other = await t.broker(), await t.broker()
     session = await t.session(other)
     for _ in range(rounds):
-        sent = {envelope.id: envelope for envelope in (t.envelope(**odd()) for _ in range(each))}
+        number = min(each, t.profile.limits.max_batch)
+        sent = {envelope.id: envelope for envelope in (t.envelope(**odd()) for _ in range(number))}
         await t.stored(broker, *sent.values())
         taken = await t.take(session, len(sent))
         for delivery in taken:
@@ -186,8 +195,7 @@ def _odd_result(t: Trial, task_id: Any) -> Result:
     )
 
 
-def _different_texts(t: Trial, number: int) -> list[str]:
-    texts: dict[str, None] = {}
-    while len(texts) < number:
-        texts[oddities.some_text(t.rng)] = None
-    return list(texts)
+def _pages(t: Trial, items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Split what may be too much for one call."""
+    size = min(50, t.profile.limits.max_batch)
+    return (items[at : at + size] for at in range(0, len(items), size))

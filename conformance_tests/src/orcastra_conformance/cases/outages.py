@@ -20,6 +20,7 @@ from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Delivery, Want
 from orcastra_core.model.errors import OrcastraError
 from orcastra_core.model.profile import Cap, Durability
+from orcastra_core.model.published import Unknown
 
 STEADY = [Cap.STABLE_SESSION, Cap.FENCED]
 
@@ -167,8 +168,8 @@ async def _(t: Trial) -> None:
 @case(
     "fault.structures-deleted",
     budget=BUDGET,
-    why="keys, tables or topics removed under a running client: they are made anew, or it gets a typed error;"
-    " nothing stalls in silence",
+    why="keys, tables or topics removed under a running client: they are made anew, or it gets a typed error,"
+    " retryable unless the broker has to be opened again; nothing stalls in silence",
     hint="make what is missing where it is found missing; wake, or fail, whoever waits on it",
 )
 async def _(t: Trial) -> None:
@@ -189,6 +190,11 @@ async def _(t: Trial) -> None:
         await t.advance(t.moment)
         await t.harness.wreck(t.domain)
         t.note("the domain's structures were removed")
+        (answer,) = await t.publish(broker, envelope)
+        if isinstance(answer, Unknown) and not answer.error.retryable:
+            t.note("it says that a repeat is of no use: it is opened again")
+            await broker.close()
+            await broker.open()
         await repeated(t, broker, [envelope])
         await bounded(t, asyncio.shield(hearing), "a waiting fetch gets what is published now, or raises")
     calls: list[Callable[[], Awaitable[object]]] = [

@@ -116,7 +116,7 @@ async def _(t: Trial) -> None:
 
     async def consume(session: Session) -> None:
         while True:
-            taken = await session.fetch(Want(3, [(t.queue(), 3)]), wait=FAR)
+            taken = await t.fetch(session, t.want(3), wait=FAR)
             seen.extend(delivery.envelope.id for delivery in taken)
             if len(seen) >= len(sent):
                 all_seen.set()

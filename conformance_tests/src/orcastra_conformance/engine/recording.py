@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -61,6 +62,8 @@ class Recording(Making):
         make = partial(records.HandOut, session=session.id, asked=want.limit)
         got = list(await self.history.of(session.fetch(want, wait=wait), make, tuple))
         self.expect.true(len(got) <= want.limit, f"fetch returns at most the {want.limit} it was asked for")
+        me = asyncio.current_task()  # a call that swallows its cancellation would go on for ever
+        self.expect.true(got or me is None or not me.cancelling(), "a cancelled fetch ends with CancelledError")
         return got
 
     async def settle(self, session: Session, *batch: Settlement, number: int | None = None) -> Sequence[Settled]:

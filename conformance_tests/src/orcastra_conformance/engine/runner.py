@@ -34,6 +34,7 @@ def run_case(case: Case, harness: BrokerHarness, *, seed: int = 0) -> CaseReport
     outcome, message, timed_out = Outcome.PASSED, "", False
     try:
         with asyncio.Runner(debug=True) as runner:
+            runner.get_loop().slow_callback_duration = case.budget  # debug mode is on for other reasons
             try:
                 outcome, message, timed_out = runner.run(_run(case, trial))
             finally:  # also when Ctrl-C ended it

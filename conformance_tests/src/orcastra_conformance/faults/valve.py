@@ -22,7 +22,7 @@ BOTH = (Way.UP, Way.DOWN)
 class Flow(enum.Enum):
     """What becomes of the bytes that go one way."""
 
-    PASS = "pass"  # noqa: S105 - not a secret
+    PASS = "pass"
     HOLD = "hold"
     SWALLOW = "swallow"
 

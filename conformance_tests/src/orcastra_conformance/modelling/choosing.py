@@ -102,7 +102,7 @@ def move(
     return register
 
 
-@move(12)
+@move(25)
 def _(c: Choice) -> Step:
     """Go on as a worker would: this is what Hypothesis falls back upon, so it has to lead somewhere."""
     if not c.players():
@@ -216,7 +216,7 @@ def _(c: Choice) -> Step:
     return lambda: moves.cancel(c.domain, item)
 
 
-@move(8, lambda c: c.among(Where.DEAD))
+@move(20, lambda c: c.among(Where.DEAD))
 def _(c: Choice) -> Step:
     item = c.one_of(c.among(Where.DEAD))
     return lambda: moves.replay(c.domain, item)

@@ -73,7 +73,7 @@ class How(enum.Enum):
 
 def ways_of(t: Trial) -> list[How]:
     """Return the ways to settle; the plainest first, the usual ones more than once."""
-    ways = [How.COMPLETE, How.COMPLETE, How.EMIT, How.EMIT, How.RETRY, How.RETRY, How.RELEASE, How.DEAD, How.DEAD]
+    ways = [How.COMPLETE, How.COMPLETE, How.EMIT, How.EMIT, How.RETRY, How.RELEASE, How.DEAD, How.DEAD, How.DEAD]
     ways += [How.TWICE, How.SPENT, How.FORGED]
     if t.claims(Cap.DELAY):
         ways += [How.RETRY_SOON, How.RETRY_LATE, How.RELEASE_SOON]

@@ -33,7 +33,7 @@ class QueueMachine(RuleBasedStateMachine):
         """Await a step and the comparison after it."""
         raise NotImplementedError
 
-    @initialize(kinds=st.binary(min_size=1, max_size=6))
+    @initialize(kinds=st.binary(min_size=1, max_size=4))
     def choose(self, kinds: bytes) -> None:
         """Choose the kinds of envelopes of this example."""
         self.script = Script(kinds)

@@ -60,7 +60,11 @@ async def lapse(domain: Domain, player: Player, limit: int) -> None:
     """Have a session silent for its lease, and sweep."""
     judge = domain.brokers[0]
     await domain.t.sweep(judge)
-    await domain.t.lapse(player.session)
+    await domain.t.harness.silence(player.session)
+    await domain.t.advance(domain.t.lease * 0.8)
+    early = await domain.t.sweep(judge)
+    domain.t.expect.equal(list(early.sessions), [], "a session that was silent for less than its lease is not reaped")
+    await domain.t.advance(domain.t.lease * 0.3 + domain.t.moment)
     domain.begin()
     await domain.promote()
     swept = [await domain.t.sweep(judge, limit=limit)]
@@ -151,9 +155,7 @@ async def purge(domain: Domain, name: QueueName, states: frozenset[State]) -> No
     gone = model.among(*wheres, queue=name)
     told = await domain.t.purge(domain.brokers[0], name, states)
     domain.t.expect.equal(told, len(gone), "purge says how many it forgot")
-    for item in model.among(Where.DEAD, queue=name) if State.DEAD in states else ():
-        item.where = Where.ENDED  # its end is remembered, and its result
-    model.forget(item for item in gone if item.alive)
+    model.forget(gone)
 
 
 async def pause(domain: Domain, name: QueueName) -> None:

@@ -56,15 +56,39 @@ def some_text(rng: random.Random, most: int = MAX_TEXT) -> str:
     return _cut("".join(parts), most)
 
 
+def some_texts(rng: random.Random, number: int, most: int = MAX_TEXT) -> list[str]:
+    """Return different texts, among them pairs that a careless store takes for the same."""
+    longest = _cut(some_text(rng, most) * most, most - 1)
+    texts = dict.fromkeys(
+        ("key", "KEY", "key ", "key:", "key\x00", "key\x00more", "k\u00e9y", "ke\u0301y", "k_y", "k%y")
+    )
+    texts.update(dict.fromkeys((longest + "x", longest + "y", longest[: most // 2])))
+    while len(texts) < number:
+        texts[some_text(rng, most)] = None
+    return rng.sample(list(texts), number)
+
+
 def some_names(rng: random.Random, number: int) -> list[QueueName]:
-    """Return different names of queues, some of them hard to tell apart."""
-    composed = ("é", "e\u0301")  # two ways to write one letter are two names
-    names = dict.fromkeys((*composed, *rng.sample([word for word in _WORDS if _legal(word)], number // 2)))
+    """Return different names of queues, among them pairs that a careless store takes for the same."""
+    base = rng.choice([word for word in _WORDS if _legal(word) and word.upper() != word.lower()])
+    longest = _cut(base * MAX_NAME_BYTES, MAX_NAME_BYTES - 1).strip() + "x"
+    sure = (
+        base,
+        base.swapcase(),
+        base + ":",
+        base + "/",
+        f"{base} {base}",
+        longest,
+        longest[:-1] + "y",
+        "\u00e9",
+        "e\u0301",
+    )
+    names = dict.fromkeys(name for name in sure if _legal(name))
     while len(names) < number:
-        name = _alike(rng, rng.choice(list(names)))
+        name = rng.choice(_WORDS) + rng.choice(("", "", *_WORDS))
         if _legal(name):
             names[name] = None
-    return [queue_name(name) for name in names]
+    return [queue_name(name) for name in list(names)[:number]]
 
 
 def some_value(rng: random.Random, depth: int = 3) -> Any:
@@ -116,23 +140,6 @@ def some_media_type(rng: random.Random) -> str:
 def some_moment(rng: random.Random) -> float:
     """Return Unix seconds from 1970 to 9999."""
     return rng.choice((0.0, 1e-6, 1.5, 2.0**31, 2.0**32 + 0.5, 1_750_000_000.123456, MAX_TIME))
-
-
-def _alike(rng: random.Random, name: str) -> str:
-    """Return something that a careless store takes for ``name``."""
-    match rng.randrange(6):
-        case 0:
-            return name + ":"
-        case 1:
-            return name + name
-        case 2:
-            return name.swapcase()
-        case 3:
-            return name[:-1]
-        case 4:
-            return f"{name} {rng.choice(_WORDS)}"
-        case _:
-            return _cut("long" + name * MAX_NAME_BYTES, MAX_NAME_BYTES - 1) + rng.choice("xy")
 
 
 def _visible(rng: random.Random) -> str:

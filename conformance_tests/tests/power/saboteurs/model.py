@@ -126,7 +126,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     async def late(self: MemorySession, batch: Sequence[Settlement], /, *, number: int) -> Sequence[Settled]:
         answers = await settle(self, batch, number=number)
         try:
-            await turns(2)
+            await turns(4)
         except asyncio.CancelledError:
             self._state.answers.pop(number, None)
             raise
@@ -173,7 +173,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     change_envelopes(patch, lambda e: attrs.evolve(e, counts=few(e.counts)))
 
 
-@saboteur("results-are-text", "keeps the value of a result as UTF-8", killed_by=("fuzz.result",))
+@saboteur("values-are-text", "keeps the value of a result as UTF-8", killed_by=("fuzz.result",))
 def _(patch: pytest.MonkeyPatch) -> None:
     _change_results(patch, lambda r: attrs.evolve(r, value=r.value.decode(errors="replace").encode()))
 

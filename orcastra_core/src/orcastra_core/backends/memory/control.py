@@ -17,7 +17,7 @@ from orcastra_core.backends.memory.entry import (
     Entry,
     Special,
 )
-from orcastra_core.backends.memory.keys import ended
+from orcastra_core.backends.memory.keys import ended, free_key
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName
 from orcastra_core.model.queue import QueueDepth
@@ -99,9 +99,12 @@ def purge(store: Store, name: QueueName, states: frozenset[State]) -> int:
             ended(store, entry, forget=True)
     if queue is not None:
         queue.sweep_out()
-    buried = [letter.id for letter in store.dead.values() if letter.queue == name] if State.DEAD in states else []
-    for task_id in buried:
-        del store.dead[task_id]
+    buried = [letter for letter in store.dead.values() if letter.queue == name] if State.DEAD in states else []
+    for letter in buried:
+        del store.dead[letter.id]
+        store.ledger.known.pop(letter.id, None)
+        if queue is not None:
+            free_key(queue, letter)
     return len(waiting) + len(buried)
 
 

@@ -7,7 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from orcastra_core.backends.memory.entry import BLOCKED, GONE, Entry, Queue
-from orcastra_core.model.envelope import Dedup, DedupMode
+from orcastra_core.model.dead_letter import DeadLetter
+from orcastra_core.model.envelope import Dedup, DedupMode, Envelope
 from orcastra_core.model.ids import TaskId
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ def take_key(store: Store, queue: Queue, task_id: TaskId, dedup: Dedup, now: flo
     if until is not None:
         store.windows.add(hold, until)
     return hold
+
+
+def free_key(queue: Queue, letter: DeadLetter) -> None:
+    """Free the dedup key that a dead letter still holds, for a window of time."""
+    dedup = letter.envelope.dedup if isinstance(letter.envelope, Envelope) else None
+    hold = queue.holds.get(dedup.key) if dedup is not None else None
+    if hold is not None and hold.id == letter.id:
+        hold.free()
 
 
 def line_up(entry: Entry, order_by: str) -> bool:

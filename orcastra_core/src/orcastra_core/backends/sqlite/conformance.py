@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -73,6 +73,12 @@ class Harness(BrokerHarness):
     async def plant(self, broker: Broker, unreadable: Unreadable) -> None:
         if isinstance(broker, SqliteBroker):
             await broker.plant(unreadable)
+
+    async def wreck(self, domain: str) -> None:
+        path = Settings.of(BrokerUrl.parse(self.url(domain))).path
+        for name in (path, f"{path}-wal", f"{path}-shm"):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
 
     async def census(self, domain: str) -> Mapping[str, int]:
         path = Settings.of(BrokerUrl.parse(self.url(domain))).path

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Sequence
 
 from orcastra_core.backends.sqlite import moves
-from orcastra_core.backends.sqlite.dead_letters import purge as purge_dead
 from orcastra_core.backends.sqlite.pushing import keep, push
 from orcastra_core.backends.sqlite.rows import BLOCKED, DEAD, DELAYED, FINISHED, MOVED, READY
 from orcastra_core.backends.sqlite.statements import sql
@@ -138,8 +137,13 @@ def purge(tx: Tx, name: QueueName, states: frozenset[State]) -> int:
         conn.execute("UPDATE task SET state = ? WHERE num = ?", (FINISHED, num))
     for num, _, _ in waiting:
         moves.forget(tx, num)
-    buried = purge_dead(tx, None, name, 0.0, -1) if State.DEAD in states else 0
-    return len(waiting) + buried
+    if State.DEAD not in states:
+        return len(waiting)
+    buried = conn.execute("SELECT num FROM dead WHERE queue = ?", (queue,)).fetchall()
+    conn.execute("DELETE FROM dedup WHERE queue = ? AND id IN (SELECT id FROM dead WHERE queue = ?)", (queue, queue))
+    conn.execute("DELETE FROM dead WHERE queue = ?", (queue,))
+    conn.executemany("DELETE FROM task WHERE num = ?", buried)
+    return len(waiting) + len(buried)
 
 
 def plant(tx: Tx, unreadable: Unreadable) -> None:
