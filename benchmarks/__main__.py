@@ -1,13 +1,15 @@
-"""Print the figures of the embedded brokers: ``python -m benchmarks [memory] [sqlite] [--rounds 5] [--tasks 50000]``.
+"""Print the figures of brokers: ``python -m benchmarks [memory] [sqlite] [redis] [--rounds 5] [--tasks 50000]``.
 
 One process, no-op tasks, results and events on. Every figure is the median of
 the rounds, with the lowest and the highest beside it, because machines are noisy;
-the ceiling is the store without the runtime, measured in the same rounds.
+the ceiling is the store without the runtime, measured in the same rounds. Redis is the
+one that ``ORCASTRA_TEST_REDIS_URL`` names, as ``scripts/services run redis -- …`` sets it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import statistics
 import sys
@@ -16,14 +18,20 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ceiling, measures
+from benchmarks import ceiling, ceiling_redis, measures
 from orcastra_core.cli.event_loop import run
 
-BROKERS = ("memory", "sqlite")
+EMBEDDED = ("memory", "sqlite")
+BROKERS = (*EMBEDDED, "redis")
+REDIS = "ORCASTRA_TEST_REDIS_URL"
 
 
 def url_of(broker: str, folder: str, number: int) -> str:
     """Return the URL of a fresh store."""
+    if broker == "redis":
+        if REDIS not in os.environ:
+            raise SystemExit(f"{REDIS} is not set; run: scripts/services run redis -- python -m benchmarks redis")
+        return f"{os.environ[REDIS]}?domain=bench-{os.getpid()}-{number}"
     return f"memory://bench{number}" if broker == "memory" else f"sqlite:///{Path(folder) / f'bench{number}.db'}"
 
 
@@ -36,7 +44,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "brokers", nargs="*", choices=[*BROKERS, []], metavar="BROKER", help="memory, sqlite; both if none"
+        "brokers",
+        nargs="*",
+        choices=[*BROKERS, []],
+        metavar="BROKER",
+        help="memory, sqlite, redis; the embedded ones if none",
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured")
     parser.add_argument("--tasks", type=int, default=50_000, help="tasks of the bulk measures")
@@ -44,12 +56,12 @@ def main() -> None:
     print(
         f"Python {platform.python_version()}, {platform.machine()}; {options.rounds} rounds of {options.tasks} tasks\n"
     )
-    for broker in options.brokers or BROKERS:
+    for broker in options.brokers or EMBEDDED:
         figures: dict[str, list[float]] = {}
         with tempfile.TemporaryDirectory(prefix="orcastra-bench-") as folder:
             for number in range(options.rounds):
                 steps: list[Callable[[str, int], Coroutine[Any, Any, dict[str, float]]]] = [
-                    ceiling.raw_store if broker == "sqlite" else ceiling.nothing,
+                    {"sqlite": ceiling.raw_store, "redis": ceiling_redis.raw_redis}.get(broker, ceiling.nothing),
                     ceiling.broker_alone,
                     measures.submits,
                     measures.drain,
@@ -61,10 +73,10 @@ def main() -> None:
                     for name, figure in found.items():
                         figures.setdefault(name, []).append(figure)
                 print(f"  {broker}: round {number + 1} of {options.rounds} done", file=sys.stderr)
-        print(f"{broker:<48}{'median':>12}{'lowest':>12}{'highest':>12}")
+        print(f"{broker:<72}{'median':>12}{'lowest':>12}{'highest':>12}")
         for name, values in figures.items():
             shown = [f"{figure:>12,.2f}" if " ms" in name else f"{figure:>12,.0f}" for figure in spread(values)]
-            print(f"  {name:<46}{''.join(shown)}")
+            print(f"  {name:<70}{''.join(shown)}")
         print()
 
 

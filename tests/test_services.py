@@ -17,12 +17,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "services"
 VARIABLE = "ORCASTRA_TEST_REDIS_URL"
+PROGRAM = "ORCASTRA_REDIS_SERVER"
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """That of this process, without a server already given, and with a place of its own for what gets started."""
-    own = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    own = {name: value for name, value in os.environ.items() if name not in (VARIABLE, PROGRAM)}
     own["TMPDIR"] = str(tmp_path)
     yield own
     services("down", environment=own)
@@ -44,11 +45,16 @@ def up(environment: Mapping[str, str]) -> str:
 
 
 def exported(text: str) -> str:
-    """The URL in `export ORCASTRA_TEST_REDIS_URL=…`, which has to be all of the output."""
-    (line,) = text.splitlines()
-    keyword, assignment = shlex.split(line)
-    name, _, url = assignment.partition("=")
-    assert (keyword, name) == ("export", VARIABLE)
+    """The URL in `export ORCASTRA_TEST_REDIS_URL=…`; the binary may stand beside it, and nothing else."""
+    variables: dict[str, str] = {}
+    for line in text.splitlines():
+        keyword, assignment = shlex.split(line)
+        assert keyword == "export"
+        name, _, variables[name] = assignment.partition("=")
+    url = variables.pop(VARIABLE)
+    for name, program in variables.items():
+        assert name == PROGRAM
+        assert os.access(program, os.X_OK)
     return url
 
 

@@ -11,6 +11,8 @@ from power.saboteur import Saboteur, reference
 from power.saboteurs import all_saboteurs
 
 from orcastra_conformance import Outcome, all_cases, run_case
+from orcastra_conformance.cases import model
+from orcastra_conformance.engine.case import BUDGET
 from orcastra_conformance.suite import started
 from orcastra_core.backends.memory.conformance import Harness
 
@@ -60,11 +62,12 @@ def test_the_committed_table_is_this_one() -> None:
 @pytest.mark.proof
 @pytest.mark.timeout(600)
 @each_saboteur
-def test_whatever_a_saboteur_does_the_suite_has_a_verdict(saboteur: Saboteur) -> None:
+def test_whatever_a_saboteur_does_the_suite_has_a_verdict(saboteur: Saboteur, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "USUAL", attrs.evolve(model.USUAL, examples=8, steps=40))
     with saboteur.at_work() as harness, started(harness):
         if not isinstance(harness, Harness):
             pytest.skip("only on memory://")
-        reports = [run_case(attrs.evolve(case, budget=0.5), harness) for case in CASES.values()]
+        reports = [run_case(attrs.evolve(case, budget=min(case.budget, BUDGET)), harness) for case in CASES.values()]
     noticed = {report.case.id for report in reports if report.outcome is Outcome.FAILED}
     print(f"{saboteur.id} is also killed by {', '.join(sorted(noticed - set(saboteur.killed_by))) or 'nothing else'}")
     assert [str(report) for report in reports if report.outcome is Outcome.HARNESS_ERROR] == []

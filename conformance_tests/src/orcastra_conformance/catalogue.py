@@ -8,7 +8,7 @@ import pkgutil
 from orcastra_conformance import cases
 from orcastra_conformance.engine.case import Case, registered
 
-_FIRST = ("lifecycle", "publish", "consume", "settle", "numbers", "sessions", "reaps")
+_FIRST = ("publish", "consume", "lifecycle", "settle", "numbers", "sessions", "reaps")
 """The modules that a new broker makes green first, in this order: each builds on those before it."""
 
 

@@ -1,6 +1,4 @@
-"""Orcastra's Redis backend: applications name it by its URL, ``redis://…``, and never import it."""
-
-from __future__ import annotations
+"""The Redis Streams backend of Orcastra: ``redis://``, ``rediss://`` and ``unix://``."""
 
 from orcastra_redis.broker import RedisBroker
 

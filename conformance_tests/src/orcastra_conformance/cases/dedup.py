@@ -12,6 +12,7 @@ from orcastra_core.model.counts import Counts
 from orcastra_core.model.envelope import Dedup, DedupMode, Envelope
 from orcastra_core.model.profile import Cap
 from orcastra_core.model.published import Duplicate, Stored
+from orcastra_core.model.task_state import State
 
 DEDUP = [Cap.DEDUP]
 
@@ -145,3 +146,18 @@ async def _(t: Trial) -> None:
     await t.stored(broker, first)
     await broker.cancel([t.cancellation(first.id)])
     await t.stored(broker, _keyed(t))
+
+
+@case(
+    "dedup.purge-frees-the-window",
+    needs=[Cap.DEDUP, Cap.PURGE, Cap.DEAD_LETTERS],
+    why="purge forgets tasks, keys and all: a dead letter's too, which it held for a window",
+)
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    first, again = (_keyed(t, mode=DedupMode.WINDOW, window=FAR) for _ in range(2))
+    session, (delivery,) = await t.running(broker, first)
+    await t.done(session, t.dead(delivery))
+    t.expect.equal(list(await t.publish(broker, again)), [Duplicate(first.id)], "it is dead, the window has not ended")
+    t.expect.equal(await t.purge(broker, t.queue(), frozenset({State.DEAD})), 1, "the dead letter")
+    await t.stored(broker, again)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orcastra_conformance.engine.case import case
 from orcastra_conformance.engine.steps import cancelled_after, growing_steps
+from orcastra_conformance.engine.tiers import Tier
 from orcastra_conformance.engine.trial import Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.event import EventKind
@@ -82,6 +83,7 @@ async def _(t: Trial) -> None:
 
 @case(
     "num.cancelled-settle",
+    tier=Tier.TRANSACTIONAL,
     slow=True,
     why="after a cancelled settle its repeat gets the first answer, and all of it took effect once",
 )
@@ -114,6 +116,7 @@ async def _(t: Trial) -> None:
 
 @case(
     "num.cancelled-dead",
+    tier=Tier.TRANSACTIONAL,
     slow=True,
     why="a cancelled settle of a dead letter, a release and a move, done again: each took effect once, with all it carries",
 )

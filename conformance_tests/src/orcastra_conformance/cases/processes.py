@@ -9,6 +9,7 @@ from collections import Counter
 from orcastra_conformance.engine.case import case
 from orcastra_conformance.engine.expect import NotApplicable
 from orcastra_conformance.engine.steps import turns
+from orcastra_conformance.engine.tiers import Tier
 from orcastra_conformance.engine.trial import Trial
 from orcastra_conformance.faults.process import Agent, AgentGone, spawn, spawned
 from orcastra_conformance.faults.recovery import fetched, recovered, recovery_time, sweeps
@@ -92,6 +93,7 @@ async def _(t: Trial) -> None:
 
 @case(
     "proc.sigkill-during-settle",
+    tier=Tier.TRANSACTIONAL,
     budget=BUDGET,
     why="a process that is killed as it settles leaves each task either settled, or to be handed out again:"
     " with Cap.ATOMIC_SETTLE never both, with or without it never neither",

@@ -12,6 +12,12 @@ from orcastra_core.model.envelope import CBOR, Envelope
 from orcastra_core.model.published import Duplicate, Refused, Stored
 
 
+@case("pub.empty-batch", why="sequences answer sequences: nothing for nothing")
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    t.expect.equal(list(await broker.publish([])), [], "publish([]) answers []")
+
+
 @case("pub.roundtrip", why="an envelope is an immutable message: all of it arrives as it was published")
 async def _(t: Trial) -> None:
     broker = await t.broker()
@@ -44,12 +50,6 @@ def _plain(envelope: object) -> dict[str, object]:
     fields["headers"], fields["extras"] = dict(envelope.headers), dict(envelope.extras)  # type: ignore[attr-defined]
     del fields["counts"]
     return fields
-
-
-@case("pub.empty-batch", why="sequences answer sequences: nothing for nothing")
-async def _(t: Trial) -> None:
-    broker = await t.broker()
-    t.expect.equal(list(await broker.publish([])), [], "publish([]) answers []")
 
 
 @case("pub.results-align", why="Stored, Duplicate or Refused for each, aligned, in one batch")

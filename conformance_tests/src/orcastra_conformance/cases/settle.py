@@ -8,6 +8,7 @@ import attrs
 
 from orcastra_conformance.engine.case import case
 from orcastra_conformance.engine.steps import turns
+from orcastra_conformance.engine.tiers import Tier
 from orcastra_conformance.engine.trial import Trial
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Delivery
@@ -237,6 +238,7 @@ async def _(t: Trial) -> None:
 
 @case(
     "set.atomic",
+    tier=Tier.TRANSACTIONAL,
     needs=[Cap.ATOMIC_SETTLE, Cap.EVENTS, Cap.RESULTS, Cap.FENCED],
     why="what a STALE or failed item carries does not appear: no result, no event, no follow-up",
 )

@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 Step: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
-NUMBERS = 16
+NUMBERS = 20
 """As many bytes are enough to choose a step by."""
 
 _MOST_SESSIONS = 3
-_TRIES = 4
+_TRIES = 8
 _STATES = ((State.READY,), (State.DELAYED,), (State.READY, State.DELAYED), (State.DEAD,))
 
 
@@ -102,7 +102,7 @@ def move(
     return register
 
 
-@move(25)
+@move(10)
 def _(c: Choice) -> Step:
     """Go on as a worker would: this is what Hypothesis falls back upon, so it has to lead somewhere."""
     if not c.players():
@@ -119,13 +119,13 @@ def _(c: Choice) -> Step:
 # -- publishing
 
 
-@move(12)
+@move(7)
 def _(c: Choice) -> Step:
     broker, kind = c.one_of((0, 1)), c.one_of(c.kinds)
     return lambda: moves.publish(c.domain, broker, [kind])
 
 
-@move(8)
+@move(4)
 def _(c: Choice) -> Step:
     broker, kinds = c.one_of((0, 1)), [c.one_of(c.kinds) for _ in range(c.one_of((2, 3, 4)))]
     return lambda: moves.publish(c.domain, broker, kinds)

@@ -119,7 +119,7 @@ class Crowd:
 
     async def _settle(self, worker: Worker, session: Session) -> None:
         self._rng.shuffle(worker.holds)
-        number = self._rng.randint(1, len(worker.holds))
+        number = min(self._rng.randint(1, len(worker.holds)), self._t.profile.limits.max_batch)
         chosen, worker.holds = worker.holds[:number], worker.holds[number:]
         batch = [self._settlement(delivery) for delivery in chosen]
         worker.number += 1

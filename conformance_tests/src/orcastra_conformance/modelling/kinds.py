@@ -78,5 +78,5 @@ def ways_of(t: Trial) -> list[How]:
     if t.claims(Cap.DELAY):
         ways += [How.RETRY_SOON, How.RETRY_LATE, How.RELEASE_SOON]
     if t.profile.limits.publish_window and t.profile.limits.settle_window:
-        ways.append(How.MOVED)
+        ways += [How.MOVED, How.MOVED]
     return ways

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from orcastra_conformance.engine.steps import turns
-from orcastra_core.backends.memory import handover, intake, keys, settling
+from orcastra_core.backends.memory import control, handover, intake, keys, settling
 from orcastra_core.backends.memory.dead_letters import MemoryDeadLetters
 from orcastra_core.backends.memory.entry import Entry, Queue
 from orcastra_core.backends.memory.keys import Hold
@@ -26,7 +26,7 @@ from orcastra_core.model.result import ErrorInfo, Result
 from orcastra_core.model.session import Lost
 from orcastra_core.model.settlement import Complete, Moved, Release, Retry, Settled, Settlement
 from power.saboteur import saboteur
-from power.spoiling import change_envelopes, change_settlements
+from power.spoiling import change_envelopes, change_settlements, nothing
 
 # -- sequences
 
@@ -82,6 +82,15 @@ def _(patch: pytest.MonkeyPatch) -> None:
         return lost
 
     patch.setattr(handover, "rehome", superstitious)
+
+
+@saboteur(
+    "the-grave-keeps-its-window",
+    "keeps the key that a dead letter held for a window when the dead letters are purged",
+    killed_by=("dedup.purge-frees-the-window",),
+)
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(control, "free_key", nothing)
 
 
 # -- crowds

@@ -1,0 +1,88 @@
+"""Clients of the client library, as a URL wants them: without repeats of their own."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import hiredis
+from redis.asyncio import Redis
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from orcastra_redis.settings import Address, Settings
+
+_QUIET: dict[str, Any] = {}
+"""No maintenance notifications, where the library has them: a pool that takes them hands out connections that are closed."""
+
+if "maint_notifications_config" in inspect.signature(Redis.__init__).parameters:
+    from redis.maint_notifications import MaintNotificationsConfig
+
+    _QUIET["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+
+
+class _Packed:
+    """Commands written by hiredis: a batch of ours has hundreds of arguments, and joining them in Python took as long as all else."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        return [hiredis.pack_command(args)]
+
+
+class _Plain(_Packed, Connection):
+    pass
+
+
+class _Secure(_Packed, SSLConnection):
+    pass
+
+
+class _Local(_Packed, UnixDomainSocketConnection):
+    pass
+
+
+_FASTER = {Connection: _Plain, SSLConnection: _Secure, UnixDomainSocketConnection: _Local}
+
+
+def connect(settings: Settings, address: Address | None = None) -> Any:
+    """Return a client of one server, by default of the first that the URL names. Opens nothing yet."""
+    login: dict[str, Any] = {"username": settings.username, "password": settings.password, "db": settings.db}
+    if settings.path is not None:
+        client = Redis(unix_socket_path=settings.path, **login, **_common(settings))
+    else:
+        host, port = address or settings.hosts[0]
+        client = Redis(host=host, port=port, **login, **_tls(settings), **_common(settings))
+    pool = client.connection_pool
+    pool.connection_class = _FASTER[pool.connection_class]
+    return client
+
+
+def connect_sentinel(settings: Settings, address: Address) -> Any:
+    """Return a client of a sentinel. Opens nothing yet."""
+    login: dict[str, Any] = {"username": settings.sentinel_username, "password": settings.sentinel_password}
+    return Redis(host=address[0], port=address[1], **login, **_tls(settings), **_common(settings))
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    # a silent repeat of a script would be a second hand-over
+    return {
+        "protocol": settings.protocol,
+        "client_name": settings.client_name,
+        "socket_timeout": settings.timeout,
+        "socket_connect_timeout": settings.connect_timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+        **_QUIET,
+    }
+
+
+def _tls(settings: Settings) -> dict[str, Any]:
+    if not settings.tls:
+        return {}
+    return {
+        "ssl": True,
+        "ssl_ca_certs": settings.tls_ca,
+        "ssl_certfile": settings.tls_cert,
+        "ssl_keyfile": settings.tls_key,
+        "ssl_check_hostname": settings.tls_check_hostname,
+    }

@@ -1,0 +1,43 @@
+"""From the client library's errors to ours: the one edge."""
+
+from __future__ import annotations
+
+from redis import exceptions as raised
+
+from orcastra_core.model.errors import (
+    AuthenticationFailed,
+    BrokerError,
+    BrokerTimeout,
+    BrokerUnavailable,
+    StoreFull,
+)
+
+_AGAIN = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "UNBLOCKED", "BUSY", "MISCONF")
+"""Answers of a server that is not itself just now. Nothing took effect."""
+
+
+def translate(error: BaseException, where: str) -> BrokerError:
+    """Return our error for one of redis-py's, or of the socket's."""
+    text = f"{where}: {str(error) or type(error).__name__}"
+    if isinstance(error, raised.AuthenticationError | raised.AuthorizationError | raised.NoPermissionError):
+        return AuthenticationFailed(text)
+    if isinstance(error, raised.OutOfMemoryError):
+        return StoreFull(f"{text}; free memory or raise maxmemory")
+    if isinstance(error, raised.TimeoutError | TimeoutError):
+        return BrokerTimeout(text)
+    if isinstance(error, raised.ConnectionError | raised.ClusterDownError | raised.MasterDownError | OSError):
+        return BrokerUnavailable(text)
+    if isinstance(error, raised.MovedError):
+        return BrokerError(f"{text}; this is a node of a cluster: add cluster=1 to the URL")
+    if isinstance(error, raised.AskError | raised.TryAgainError):
+        return BrokerUnavailable(f"{where}: the domain's slot is being moved to another node")
+    if isinstance(error, raised.ResponseError):
+        if "OOM" in str(error)[:200]:
+            return StoreFull(f"{text}; free memory or raise maxmemory")
+        if any(word in str(error)[:200] for word in _AGAIN) or isinstance(error, raised.ReadOnlyError):
+            return BrokerUnavailable(text)
+    return BrokerError(text)
+
+
+CLIENT_ERRORS = (raised.RedisError, OSError, TimeoutError)
+"""What may come out of a call."""

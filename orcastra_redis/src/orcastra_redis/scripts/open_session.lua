@@ -1,0 +1,6 @@
+-- ARGV: prefix, session, lease (ms), then the queues it will fetch from.
+call('HSET', P .. 'n:' .. ARGV[2], 'lease', ARGV[3])
+call('PEXPIRE', P .. 'n:' .. ARGV[2], DAY)
+call('SADD', P .. 'sessions', ARGV[2])
+for i = 4, #ARGV do call('HSETNX', P .. 'lanes', ARGV[i], '') end
+return 1
