@@ -10,7 +10,7 @@ SOURCES  := pyproject.toml $(DISTS:%=%/pyproject.toml) requirements-dev.txt cons
 PYTHON   ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
               "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-# The servers that the tests need. A backend joins the list when its tests do: SERVICES := redis
+# The servers that the tests need. A backend joins the list when its tests do.
 SERVICES := redis
 ARGS     ?=
 

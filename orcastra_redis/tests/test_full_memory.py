@@ -13,7 +13,7 @@ from orcastra_core.interfaces.session import Session
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.errors import StoreFull
 from orcastra_core.model.published import STORED, Unknown
-from orcastra_core.model.settlement import Done
+from orcastra_core.model.settlement import Done, Settlement
 from orcastra_core.model.task_state import Cancelled, State
 from orcastra_redis import RedisBroker
 from orcastra_redis.conformance_servers import Server
@@ -81,7 +81,7 @@ async def test_what_is_there_is_handed_out_settled_and_reaped(
     assert await broker.beat(session.id)
     held += await taken(session, 2)
     emitted = make.envelope()
-    settlements = [
+    settlements: list[Settlement] = [
         make.complete(held[0], emit=[emitted]),
         make.retry(held[1]),
         make.dead(held[2]),

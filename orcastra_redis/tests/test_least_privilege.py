@@ -10,7 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from orcastra_conformance import all_cases, run_case
@@ -109,9 +108,7 @@ def test_it_suffices(case: Case, harness: Restricted) -> None:
 )
 async def test_it_allows_nothing_else(command: tuple[str, ...], harness: Restricted) -> None:
     assert harness._setup is not None
-    async with Redis(
-        host="127.0.0.1", port=harness._setup.address[1], username="orcastra", password="secret"
-    ) as client:  # noqa: S106
+    async with harness._setup.servers[0].client(username="orcastra", password="secret") as client:
         with pytest.raises(NoPermissionError):
             await client.execute_command(*command)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -70,27 +69,29 @@ async def test_closed_ground_leaves_nothing(ground: Ground) -> None:
 
 
 async def test_one_that_does_not_come_up_says_why(ground: Ground) -> None:
-    with pytest.raises(ServerError, match="(?s)did not come up.*no-such-option"):
+    with pytest.raises(ServerError, match=r"(?s)did not come up.*no-such-option"):
         await ground.server("--no-such-option", "1")
 
 
 async def test_servers_die_with_the_process_even_if_it_is_killed(ground: Ground) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
-    assert child.stdout is not None
-    assert child.stdin is not None
-    directory, port = (await asyncio.to_thread(child.stdout.readline)).split()
-    assert await answers(int(port))
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdin.close()
-    child.stdout.close()
+    directory, port = await asyncio.to_thread(killed_with_a_server)
 
     async def gone() -> bool:
-        return not Path(directory).exists() and not await answers(int(port))
+        return not directory.exists() and not await answers(port)
 
     await until(gone, "server and directory are gone")
+
+
+def killed_with_a_server() -> tuple[Path, int]:
+    """Kill a process that has a server, and return where that was."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        directory, port = child.stdout.readline().split()
+        socket.create_connection(("127.0.0.1", int(port)), timeout=5).close()
+        child.kill()
+    return Path(directory), int(port)
 
 
 def test_without_a_program_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,13 +25,14 @@ def test_a_bare_url() -> None:
 def test_everything_of_one_server() -> None:
     settings = read(
         "rediss://ann:s%40crete@db.example:7000/3?domain=shop&events_max=10&timeout=1.5&connect_timeout=2&protocol=2"
-        "&client_name=shop&unsafe_eviction=1&tls_ca=ca.pem&tls_cert=me.pem&tls_key=me.key&tls_check_hostname=0"
+        "&client_name=shop&wait_replicas=2&unsafe_eviction=1&tls_ca=ca.pem&tls_cert=me.pem&tls_key=me.key&tls_check_hostname=0"
     )
     assert settings.hosts == (("db.example", 7000),)
     assert (settings.username, settings.password, settings.db) == ("ann", "s@crete", 3)
     assert (settings.events_max, settings.timeout, settings.connect_timeout, settings.protocol) == (10, 1.5, 2.0, 2)
     assert (settings.tls, settings.tls_ca, settings.tls_cert, settings.tls_key) == (True, "ca.pem", "me.pem", "me.key")
     assert not settings.tls_check_hostname
+    assert settings.wait_replicas == 2
     assert settings.unsafe_eviction
     assert settings.client_name == "shop"
     assert settings.prefix == "{shop}:"
@@ -81,6 +82,7 @@ def test_a_domain_is_one_hash_tag_whatever_its_name(domain: str) -> None:
         ("redis://a/0?protocol=4", "protocol='4': expected 2 or 3"),
         ("redis://a/0?events_max=0", "events_max='0': expected at least 1"),
         ("redis://a/0?events_max=many", "events_max='many': expected a number"),
+        ("redis://a/0?wait_replicas=-1", "wait_replicas='-1': expected a number"),
         ("redis://a/0?timeout=0", "timeout='0': expected seconds, more than 0"),
         ("redis://a/0?unsafe_eviction=maybe", "unsafe_eviction='maybe': expected 1 or 0"),
         ("redis://a/0?cluster=1&nat=a:1", "expected named:port=reached:port"),

@@ -73,16 +73,16 @@ class RedisBroker(Broker):
                     profile = await server.greet(core, self._clock)
                     core.start()
                     await core.listener.add(f"{core.link.prefix}soon", self._due_soon)
-            except TimeoutError as error:
-                await core.close()
-                raise BrokerUnavailable(
-                    f"{core.link.where}: no answer within {self._settings.connect_timeout:g} s"
-                ) from error
             except BrokerError as error:
                 await core.close()
                 if error.retryable and not isinstance(error, BrokerUnavailable):
                     raise BrokerUnavailable(str(error)) from error
                 raise
+            except TimeoutError as error:
+                await core.close()
+                raise BrokerUnavailable(
+                    f"{core.link.where}: no answer within {self._settings.connect_timeout:g} s"
+                ) from error
             except BaseException:
                 await core.close()
                 raise

@@ -19,8 +19,9 @@ from orcastra_core.model.envelope import Unreadable
 from orcastra_core.model.errors import BrokerError, InvalidOption
 from orcastra_redis.beat import beat
 from orcastra_redis.broker import RedisBroker
+from orcastra_redis.conformance_sentinels import Sentinels
 from orcastra_redis.conformance_servers import VARIABLE, Ground, program
-from orcastra_redis.conformance_setups import Cluster, Sentinels, Setup, Standalone
+from orcastra_redis.conformance_setups import Cluster, Setup, Standalone
 from orcastra_redis.link import Link
 from orcastra_redis.session import RedisSession
 from orcastra_redis.settings import Settings

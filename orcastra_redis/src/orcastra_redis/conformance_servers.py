@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 VARIABLE = "ORCASTRA_REDIS_SERVER"
@@ -157,7 +159,7 @@ class Server:
 
     def client(self, **options: Any) -> Any:
         """Return a plain client of it, to be closed: ``async with server.client() as client``."""
-        options = {"socket_timeout": _READY, **options}
+        options = {"socket_timeout": _READY, "retry": Retry(NoBackoff(), 0), **options}
         return Redis(host="127.0.0.1", port=self.port, **options)
 
     async def start(self) -> None:
@@ -226,7 +228,7 @@ class Server:
 
     async def _comes_up(self) -> bool:
         assert self._process is not None
-        client = self.client(socket_timeout=1.0, retry=None)
+        client = self.client(socket_timeout=1.0)
         try:
             while self._process.poll() is None:
                 try:

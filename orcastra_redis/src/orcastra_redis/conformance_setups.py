@@ -1,4 +1,4 @@
-"""The ways in which the harness sets Redis up: one server, a cluster, a master with sentinels."""
+"""The ways in which the harness sets Redis up: one server, or a cluster."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import asyncio
 import binascii
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote
-
-from redis.exceptions import RedisError
 
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_redis.conformance_servers import Ground, Server
@@ -17,9 +15,8 @@ from orcastra_redis.settings import Address, Settings
 
 _SLOTS = 16384
 _NODES = 3
-MASTER = "main"
-"""What the sentinel calls the master."""
-_READY = 20.0
+READY = 20.0
+"""Seconds that servers get to be ready."""
 
 
 class Setup(ABC):
@@ -69,7 +66,8 @@ class Setup(ABC):
                 await stack.enter_async_context(server.paused())
             yield
 
-    def _query(self, domain: str, **more: str) -> str:
+    def query(self, domain: str, **more: str) -> str:
+        """Return what follows the question mark in a URL."""
         pairs = {**self.parameters, **more, "domain": domain}
         return "&".join(f"{name}={quote(text, safe=':=,')}" for name, text in pairs.items())
 
@@ -81,7 +79,7 @@ class Standalone(Setup):
         self.servers = [await self.ground.server(*self.options)]
 
     def url(self, domain: str, at: Address | None = None) -> str:
-        return f"redis://{_host(at or self.address)}/0?{self._query(domain)}"
+        return f"redis://{shown(at or self.address)}/0?{self.query(domain)}"
 
 
 class Cluster(Setup):
@@ -107,11 +105,11 @@ class Cluster(Setup):
     def url(self, domain: str, at: Address | None = None) -> str:
         # the others first: they say where it is
         seeds = [at] if at is not None else [server.address for server in reversed(self.servers)]
-        nat = {"nat": f"{_host(self.address)}={_host(at)}"} if at is not None else {}
-        return f"redis://{','.join(map(_host, seeds))}/?{self._query(on_first(domain), cluster='1', **nat)}"
+        nat = {"nat": f"{shown(self.address)}={shown(at)}"} if at is not None else {}
+        return f"redis://{','.join(map(shown, seeds))}/?{self.query(on_first(domain), cluster='1', **nat)}"
 
     async def _whole(self) -> None:
-        async with asyncio.timeout(_READY):
+        async with asyncio.timeout(READY):
             for server in self.servers:
                 async with server.client() as client:
                     while True:
@@ -122,89 +120,8 @@ class Cluster(Setup):
                         await asyncio.sleep(0.01)  # noqa: TID251 - it cannot tell us
 
 
-class Sentinels(Setup):
-    """A master, its replica, and a sentinel. A restart is a failover: the replica takes over, and the master comes back as one.
-
-    Args:
-        ground: As ever.
-        options: As ever.
-        parameters: As ever.
-        down_after: Seconds of silence after which the sentinel fails over by itself; long by default, for we do it.
-    """
-
-    def __init__(
-        self,
-        ground: Ground,
-        options: Sequence[str] = (),
-        parameters: Mapping[str, str] | None = None,
-        *,
-        down_after: float = 10.0,
-    ) -> None:
-        super().__init__(ground, options, parameters)
-        self._down_after = down_after
-
-    async def start(self) -> None:
-        options = (*self.options, "--repl-diskless-sync-delay", "0")
-        master = await self.ground.server(*options)
-        replica = await self.ground.server(*options, "--replicaof", "127.0.0.1", str(master.port))
-        self.servers = [master, replica]
-        self._sentinel = await self.ground.sentinel(
-            f"sentinel monitor {MASTER} 127.0.0.1 {master.port} 1",
-            f"sentinel down-after-milliseconds {MASTER} {self._down_after * 1000:.0f}",
-            f"sentinel failover-timeout {MASTER} 10000",
-        )
-        await self.in_step()
-
-    @property
-    def sentinel(self) -> Server:
-        """The sentinel."""
-        return self._sentinel
-
-    def url(self, domain: str, at: Address | None = None) -> str:
-        nat = {"nat": f"{_host(self.address)}={_host(at)}"} if at is not None else {}
-        return f"redis://{_host(self._sentinel.address)}/0?{self._query(domain, sentinel=MASTER, **nat)}"
-
-    async def restart(self) -> None:
-        await self.in_step()
-        old, new = self.servers
-        old.kill()
-        async with asyncio.timeout(_READY), self._sentinel.client() as client:
-            await client.execute_command("SENTINEL", "FAILOVER", MASTER)
-            while True:
-                _, port = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
-                if int(port) == new.port:
-                    break
-                await asyncio.sleep(0.01)  # noqa: TID251 - it cannot tell us
-        await old.start()
-        async with old.client() as client:
-            await client.execute_command("REPLICAOF", *new.address)
-        self.servers = [new, old]
-
-    @asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        async with self._sentinel.paused(), super().paused():
-            yield
-
-    async def in_step(self) -> None:
-        """Wait until the replica has all that the master confirmed, and the sentinel knows the replica."""
-        master, replica = self.servers
-        async with (
-            asyncio.timeout(_READY),
-            master.client() as ours,
-            replica.client() as its,
-            self._sentinel.client() as who,
-        ):
-            while True:
-                theirs, mine = await its.info("replication"), await ours.info("replication")
-                with suppress(RedisError):
-                    known = await who.execute_command("SENTINEL", "REPLICAS", MASTER)
-                    link = theirs.get("master_link_status") == "up"
-                    if link and known and theirs["slave_repl_offset"] == mine["master_repl_offset"]:
-                        return
-                await asyncio.sleep(0.01)  # noqa: TID251 - they cannot tell us
-
-
-def _host(address: Address) -> str:
+def shown(address: Address) -> str:
+    """Return an address as text."""
     return f"{address[0]}:{address[1]}"
 
 

@@ -32,7 +32,7 @@ _AT_ONCE = 1000
 async def declare(core: Core, specs: Sequence[QueueSpec]) -> None:
     """Make queues known."""
     for spec in specs:
-        await core.link.call("HSETNX", f"{core.link.prefix}lanes", spec.name, "")
+        await core.link.call("HSETNX", f"{core.link.prefix}lanes", spec.name, "", lasting=True)
 
 
 async def cancel(core: Core, batch: Sequence[Cancellation]) -> list[Cancelled]:
@@ -115,7 +115,7 @@ async def pause(core: Core, queues: Sequence[QueueName]) -> None:
     """Hand out nothing more from queues."""
     if queues:
         await declare(core, [QueueSpec(name) for name in queues])
-        await core.link.call("SADD", f"{core.link.prefix}paused", *queues)
+        await core.link.call("SADD", f"{core.link.prefix}paused", *queues, lasting=True)
 
 
 async def resume(core: Core, queues: Sequence[QueueName]) -> None:

@@ -28,7 +28,7 @@ class RedisEvents(EventLog):
         core = self._core_of()
         if batch:
             key, most = self._key(core), core.settings.events_max
-            await core.link.call("XADD", key, "MAXLEN", "~", most, "*", "b", b"".join(batch))
+            await core.link.call("XADD", key, "MAXLEN", "~", most, "*", "b", b"".join(batch), lasting=True)
 
     async def read(self, *, after: str | None = None, limit: int = 1000) -> Sequence[LogEntry]:
         core = self._core_of()

@@ -11,12 +11,16 @@ from typing import Any
 
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import MovedError, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import TimeoutError as NoAnswer
 
 from orcastra_core.model.errors import BrokerClosed, BrokerError
 from orcastra_redis.clients import connect
 from orcastra_redis.errors import CLIENT_ERRORS, translate
 from orcastra_redis.route import Route
 from orcastra_redis.settings import Address, Settings
+
+_READING = frozenset({"dead_letters", "find", "held", "inspect", "results", "survey"})
+"""Scripts that change nothing that anybody relies on."""
 
 
 @cache
@@ -51,19 +55,19 @@ class Link:
         """Run a script of ours; ARGV begins with the prefix. Raises BrokerError, nothing else."""
         digest, text = script(name)
         try:
-            return await self.call("EVALSHA", digest, *self._keys, self.prefix, *args)
+            return await self.call("EVALSHA", digest, *self._keys, self.prefix, *args, lasting=name not in _READING)
         except BrokerError as error:
             if not isinstance(error.__cause__, NoScriptError):
                 raise
         # a new server, or SCRIPT FLUSH: it had no effect
-        return await self.call("EVAL", text, *self._keys, self.prefix, *args)
+        return await self.call("EVAL", text, *self._keys, self.prefix, *args, lasting=name not in _READING)
 
-    async def call(self, *command: Any) -> Any:
-        """Run one command on a key of the domain. Raises BrokerError, nothing else."""
+    async def call(self, *command: Any, lasting: bool = False) -> Any:
+        """Run one command on a key of the domain; with ``lasting`` on as many replicas as the URL wants. Raises BrokerError, nothing else."""
         task = asyncio.current_task()
         wishes = task.cancelling() if task is not None else 0
         try:
-            answer = await self._ask(command)
+            answer = await self._ask(command, self.settings.wait_replicas if lasting else 0)
         except CLIENT_ERRORS as error:
             if task is not None and task.cancelling() > wishes:
                 raise asyncio.CancelledError from error  # the client library (8.1) made something else of it
@@ -86,15 +90,20 @@ class Link:
             raise NoConnection("closed")
         return self.client
 
-    async def _ask(self, command: Sequence[Any]) -> Any:
+    async def _ask(self, command: Sequence[Any], replicas: int) -> Any:
         client = self.client or await self.reach()
         try:
+            if replicas:
+                return await self._replicated(client, command, replicas)
             return await client.execute_command(*command)
         except MovedError as error:  # it had no effect
             if self._route is None:
                 raise
             await self.leave(client, self._route.named(error.host, error.port) if error.host else None)
-            return await (await self.reach()).execute_command(*command)
+            client = await self.reach()
+            if replicas:
+                return await self._replicated(client, command, replicas)
+            return await client.execute_command(*command)
         except CLIENT_ERRORS as error:
             if not isinstance(error, ResponseError):
                 # where one connection is over the idle ones are too, and not each is to cost a call
@@ -103,6 +112,18 @@ class Link:
             elif isinstance(error, ReadOnlyError):
                 await self.leave(client)
             raise
+
+    async def _replicated(self, client: Any, command: Sequence[Any], replicas: int) -> Any:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.execute_command(*command)
+        pipeline.execute_command("WAIT", replicas, round(self.settings.timeout * 800))  # less than the answer may take
+        answer, reached = await pipeline.execute(raise_on_error=False)
+        for one in (answer, reached):
+            if isinstance(one, Exception):
+                raise one
+        if reached < replicas:
+            raise NoAnswer(f"{reached} replicas have it, not {replicas}")
+        return answer
 
     async def leave(self, client: Any, hint: Address | None = None) -> None:
         """Give up a client, if another server may have the domain by now; what is under way goes on."""

@@ -70,6 +70,8 @@ async def _facts(core: Core) -> Mapping[str, Any]:
 
 
 async def _durability(core: Core, facts: Mapping[str, Any]) -> Durability:
+    if core.settings.wait_replicas:
+        return Durability.REPLICATED
     if str(facts.get("aof_enabled")) != "1":
         return Durability.PROCESS
     return Durability.POWER_LOSS if await _flushes_always(core) else Durability.SERVER_CRASH

@@ -54,6 +54,7 @@ class Settings:
         connect_timeout: Seconds within which ``open`` gives up.
         protocol: RESP version, 2 or 3.
         client_name: What CLIENT LIST shows.
+        wait_replicas: Replicas that must have a change before it is confirmed.
         cluster: Whether the hosts are nodes of a cluster.
         sentinel: The master's name, if the hosts are sentinels.
         unsafe_eviction: Open a server that may evict tasks.
@@ -78,6 +79,7 @@ class Settings:
     connect_timeout: float = LIMITS.connect_timeout
     protocol: int = 3
     client_name: str = "orcastra"
+    wait_replicas: int = 0
     cluster: bool = False
     sentinel: str | None = None
     unsafe_eviction: bool = False
@@ -187,6 +189,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "connect_timeout": seconds,
     "protocol": _protocol,
     "client_name": _name,
+    "wait_replicas": _number,
     "cluster": flag,
     "sentinel": _name,
     "sentinel_username": str,

@@ -54,11 +54,14 @@ async def at_work(app: Orcastra, **options: Any) -> AsyncIterator[Worker]:
     try:
         yield worker
         assert not running.done(), "the worker still works"
-    finally:
-        worker.stop()
-        worker.stop()
-        async with asyncio.timeout(15):
-            await running
+    except BaseException:
+        running.cancel()
+        await asyncio.wait([running])
+        raise
+    worker.stop()
+    worker.stop()
+    async with asyncio.timeout(15):
+        await running
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]], what: str, *, seconds: float = 10.0) -> None:

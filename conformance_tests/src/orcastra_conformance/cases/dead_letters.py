@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import attrs
+
 from orcastra_conformance.engine.case import case
 from orcastra_conformance.engine.making import ERROR
 from orcastra_conformance.engine.steps import turns
@@ -14,7 +16,7 @@ from orcastra_core.model.counts import Counts
 from orcastra_core.model.envelope import Dedup, Envelope
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.profile import Cap
-from orcastra_core.model.published import Duplicate, Refused, Stored
+from orcastra_core.model.published import STORED, Duplicate, Refused, Stored
 from orcastra_core.model.result import Absence, Result
 
 DEAD = [Cap.DEAD_LETTERS]
@@ -101,7 +103,7 @@ async def _(t: Trial) -> None:
 @case(
     "dead.replay-dedup",
     needs=[Cap.DEAD_LETTERS, Cap.DEDUP],
-    why="replay takes the dedup key again; held by another it is Duplicate and the dead letter stays",
+    why="replay takes the dedup key again; held by another it is Duplicate and the dead letter stays; its end frees it",
 )
 async def _(t: Trial) -> None:
     broker = await t.broker()
@@ -117,6 +119,28 @@ async def _(t: Trial) -> None:
     t.expect.equal(
         list(await t.publish(broker, t.envelope(dedup=Dedup("k")))), [Duplicate(first.id)], "and taken again"
     )
+    await t.done(session, t.complete(await t.one(session)))
+    await t.stored(broker, t.envelope(dedup=Dedup("k")))
+
+
+@case(
+    "dead.replay-through-a-scheduler",
+    needs=DEAD,
+    why="a replayed task starts anew, counts at zero: coming back from a Scheduler it is no repeat of its former life",
+)
+async def _(t: Trial) -> None:
+    broker = await t.broker()
+    t.needs_repeats()
+    first = t.envelope()
+    back = attrs.evolve(first, counts=Counts(1, 0, 0))
+    session, (delivery,) = await t.running(broker, first)
+    await t.done(session, t.moved(delivery))
+    await t.stored(broker, back)
+    await t.done(session, t.dead(await t.one(session)))
+    t.expect.equal(list(await _store(t, broker).replay([first.id])), [STORED], "it waits again")
+    await t.done(session, t.moved(await t.one(session)))
+    await t.stored(broker, back)
+    t.expect.equal((await t.one(session)).counts, back.counts, "its second attempt, of its second life")
 
 
 @case("dead.replay-wakes", needs=DEAD, why="a replayed task wakes a session that waits")

@@ -8,8 +8,8 @@ from orcastra_conformance.modelling.crowd import Crowd
 from orcastra_conformance.modelling.domain import moves_time
 from orcastra_conformance.modelling.proof import Proof, Size
 
-USUAL = Size(examples=100, steps=60, seconds=15.0, shortening=600)
-IN_EARNEST = Size(examples=25, steps=40, seconds=6.0, shortening=300)
+USUAL = Size(examples=100, steps=60, seconds=15.0, shortening=0.4)
+IN_EARNEST = Size(examples=25, steps=40, seconds=6.0, shortening=2.0)
 """Where every call takes its time."""
 
 

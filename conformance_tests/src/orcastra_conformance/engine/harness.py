@@ -62,6 +62,7 @@ class BrokerHarness(ABC):
         mode: How this run's server is set up, for the report.
         lease: Seconds of the sessions that cases open; short where time has to pass in earnest.
         soon: Seconds within which what ought to happen at once must have happened.
+        patience: By what the cases' budgets are multiplied: they are for a store in memory on an idle machine.
         serializers: The serializers to prove beside the broker, by the names of their entry points.
         facts: What ``start`` told; set by the suite.
     """
@@ -71,6 +72,7 @@ class BrokerHarness(ABC):
     mode: str = "default"
     lease: float = 1.0
     soon: float = 1.0
+    patience: float = 2.0
     serializers: Sequence[str] = ("cbor", "json")
     facts: ServerFacts
 

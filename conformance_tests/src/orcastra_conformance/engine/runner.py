@@ -49,15 +49,16 @@ def run_case(case: Case, harness: BrokerHarness, *, seed: int = 0) -> CaseReport
 
 
 async def _run(case: Case, trial: Trial) -> tuple[Outcome, str, bool]:
+    budget = case.budget * trial.harness.patience
     timed_out = False
     try:
-        async with asyncio.timeout(case.budget):
+        async with asyncio.timeout(budget):
             outcome, message = await _judge(case, trial)
     except TimeoutError as error:
         timed_out = True
         outcome, message = (
             Outcome.FAILED,
-            f"not over within its budget of {case.budget:g} s\n{_where(error.__cause__ or error)}",
+            f"not over within its budget of {budget:g} s\n{_where(error.__cause__ or error)}",
         )
     except asyncio.CancelledError:  # Ctrl-C: what the case cut, stopped or started must not stay so
         with suppress(TimeoutError, Violation):

@@ -196,7 +196,7 @@ def _(c: Choice) -> Step:
     return lambda: moves.leave(c.domain, player)
 
 
-@move(3, lambda c: c.domain.ghosts and c.claims(Cap.FENCED))
+@move(5, lambda c: c.domain.ghosts and c.claims(Cap.FENCED))
 def _(c: Choice) -> Step:
     ghost = c.one_of(c.domain.ghosts[::-1])
     return lambda: moves.haunt(c.domain, ghost)

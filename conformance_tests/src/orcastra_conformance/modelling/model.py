@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
+import attrs
+
 from orcastra_conformance.modelling.items import NEVER, Hold, Item, Moment, Where, due_of
 from orcastra_core.model.counts import FRESH
 from orcastra_core.model.envelope import DedupMode, Envelope
@@ -96,10 +98,10 @@ class Model:
             item.loose, item.behind = True, set()  # it may have kept its place
 
     def replay(self, task_id: TaskId) -> None:
-        """Take in a dead letter that was put back."""
-        item = self.items.pop(task_id)
-        self._take_key(item.envelope)
-        self._enter(Item(item.envelope, FRESH, self._now(), due=due_of(item.envelope), seen={FRESH}))
+        """Take in a dead letter that was put back: as if it were published anew, under its id."""
+        envelope = attrs.evolve(self.items.pop(task_id).envelope, counts=FRESH)
+        self._take_key(envelope)
+        self._enter(Item(envelope, FRESH, self._now(), due=due_of(envelope), seen={FRESH}))
 
     # -- handing out, handing back
 

@@ -10,6 +10,7 @@ from time import perf_counter
 
 import attrs
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.errors import Flaky
 from hypothesis.internal.conjecture import providers
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -33,13 +34,13 @@ class Size:
         examples: Domains, each from the start.
         steps: Steps of each.
         seconds: Time it may take: a slow store gets through the first of them only.
-        shortening: Steps spent on making one that fails shorter, at most.
+        shortening: Time spent on making one that fails shorter, at most, seconds.
     """
 
     examples: int
     steps: int
     seconds: float
-    shortening: int
+    shortening: float
 
 
 @attrs.frozen
@@ -74,8 +75,8 @@ class Proof:
         finally:
             await self._close()
         if self._failure is not None:
-            self._ends = perf_counter() + self._size.seconds / 2
-            await shortened(self._failure.script, self._repeat, steps=self._size.shortening, enough=self._over)
+            self._ends = perf_counter() + self._size.shortening
+            await shortened(self._failure.script, self._repeat, enough=self._over)
             raise _told(self._failure)
 
     # -- from the thread
@@ -120,7 +121,7 @@ class Proof:
         try:
             with _drawn_by_the_seed_alone():
                 run_state_machine_as_test(seed(self._seed)(_machine_of(self)), settings=chosen)
-        except Halt:
+        except (Halt, Flaky):  # Flaky: tried again, an example ended sooner, because a failure or the time is enough
             if self._failure is None and not self._over():
                 raise
 

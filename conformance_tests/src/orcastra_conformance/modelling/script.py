@@ -25,23 +25,18 @@ Fails: TypeAlias = Callable[[Script], Awaitable[int]]
 """Repeats a script on a fresh domain: after how many steps it failed; 0 if it did not."""
 
 
-async def shortened(script: Script, fails: Fails, *, steps: int, enough: Callable[[], bool]) -> Script:
+async def shortened(script: Script, fails: Fails, *, enough: Callable[[], bool]) -> Script:
     """Return a shorter script that fails too: without what can be left out, and with what is left as plain as it can be.
 
     Args:
         script: One that fails.
         fails: Repeats one.
-        steps: About how many steps may be spent on it.
         enough: Whether to leave it as it is by now.
     """
-    spent = 0
 
     async def try_(candidate: Script) -> bool:
-        nonlocal script, spent
-        if spent > steps or enough():
-            return False
-        spent += len(candidate.steps) + 1
-        taken = await fails(candidate)
+        nonlocal script
+        taken = 0 if enough() else await fails(candidate)
         if taken:
             script = Script(candidate.kinds, candidate.steps[:taken])
         return bool(taken)
@@ -49,7 +44,7 @@ async def shortened(script: Script, fails: Fails, *, steps: int, enough: Callabl
     size = max(1, len(script.steps) // 2)
     while size:
         at = 0
-        while at < len(script.steps):
+        while at < len(script.steps) and not enough():
             if not await try_(Script(script.kinds, script.steps[:at] + script.steps[at + size :])):
                 at += size
         size //= 2

@@ -12,13 +12,13 @@ import pytest
 from orcastra_conformance.engine.steps import turns
 from orcastra_core.backends.memory import control, handover, intake, keys, settling
 from orcastra_core.backends.memory.dead_letters import MemoryDeadLetters
-from orcastra_core.backends.memory.entry import Entry, Queue
+from orcastra_core.backends.memory.entry import Entry, Queue, Special
 from orcastra_core.backends.memory.keys import Hold
 from orcastra_core.backends.memory.session import MemorySession
 from orcastra_core.backends.memory.store import Store
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Delivery, Want
-from orcastra_core.model.envelope import Dedup
+from orcastra_core.model.envelope import Dedup, Envelope
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName, SessionId
 from orcastra_core.model.published import Published
@@ -50,7 +50,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 @saboteur(
     "a-replay-clings-to-its-key",
     "takes the dedup key again for a replay, and does not free it when that has ended",
-    killed_by=("model.queue",),
+    killed_by=("dead.replay-dedup",),
 )
 def _(patch: pytest.MonkeyPatch) -> None:
     replay = MemoryDeadLetters._replay
@@ -63,6 +63,26 @@ def _(patch: pytest.MonkeyPatch) -> None:
         return answer
 
     patch.setattr(MemoryDeadLetters, "_replay", clinging)
+
+
+@saboteur(
+    "remembers-former-lives",
+    "takes what comes back from a scheduler for a repeat of what came back before a replay",
+    killed_by=("dead.replay-through-a-scheduler",),
+)
+def _(patch: pytest.MonkeyPatch) -> None:
+    replay = MemoryDeadLetters._replay
+
+    def resentful(self: MemoryDeadLetters, task_id: TaskId) -> Published | None:
+        letter = self._store.dead.get(task_id)
+        answer = replay(self, task_id)
+        entry = self._store.ledger.known.get(task_id)
+        if isinstance(entry, Entry) and letter is not None and isinstance(letter.envelope, Envelope):
+            entry.special = entry.special or Special()
+            entry.special.past = (letter.envelope.counts,)
+        return answer
+
+    patch.setattr(MemoryDeadLetters, "_replay", resentful)
 
 
 @saboteur(

@@ -4,10 +4,11 @@ local forgotten = 0
 for i = 5, #ARGV do
   local id = ARGV[i]
   local letter, result = P .. 'x:' .. id, P .. 'y:' .. id
-  local queue, at = unpack(call('HMGET', letter, 'q', 'at'))
+  local queue, at, special = unpack(call('HMGET', letter, 'q', 'at', 's'))
   if queue and tonumber(at) <= NOW_S - tonumber(ARGV[2]) and (ARGV[3] == '' or ARGV[3] == queue) then
     if ARGV[4] == '1' then
       call('DEL', record(id))
+      free_keys(id, queue, special, true)
     else
       finish(id, call('GET', result) or '', math.max(0, call('PTTL', result)))
     end

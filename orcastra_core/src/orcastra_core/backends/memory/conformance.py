@@ -29,6 +29,7 @@ class Harness(BrokerHarness):
     modes: ClassVar[tuple[str, ...]] = ("default", "lesser")
     lease = 10.0
     soon = 0.5
+    patience = 1.0
 
     def __init__(self, mode: str = "default", *, without: str = "") -> None:
         self.mode = f"without {without}" if without else mode

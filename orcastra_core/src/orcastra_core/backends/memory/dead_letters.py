@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
+import attrs
+
 from orcastra_core.backends.memory.entry import Entry
 from orcastra_core.backends.memory.gate import Gate
 from orcastra_core.backends.memory.intake import place_new
@@ -94,6 +96,8 @@ class MemoryDeadLetters(DeadLetterStore):
                 return Duplicate(taken)
             hold = taken
         del store.dead[task_id]
+        if envelope.counts != FRESH:  # as if published anew: what comes back from a scheduler later is no repeat
+            envelope = attrs.evolve(envelope, counts=FRESH)
         entry = Entry(envelope, queue, queue.level(envelope.priority), FRESH, envelope.reply, now)
         store.ledger.known[task_id] = entry
         place_new(store, entry, hold, envelope.order_by, envelope.due)

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
+
 from orcastra_core.backends.sqlite import moves
 from orcastra_core.backends.sqlite.core import Core
 from orcastra_core.backends.sqlite.publish import key_holder, take_key
@@ -14,7 +16,7 @@ from orcastra_core.backends.sqlite.settings import LIMITS
 from orcastra_core.backends.sqlite.statements import select_list, sql
 from orcastra_core.backends.sqlite.tx import Tx
 from orcastra_core.interfaces.dead_letters import DeadLetterStore
-from orcastra_core.model.counts import Counts
+from orcastra_core.model.counts import FRESH, Counts
 from orcastra_core.model.dead_letter import DeadLetter
 from orcastra_core.model.envelope import Envelope, Unreadable
 from orcastra_core.model.errors import DeserializationError
@@ -22,7 +24,7 @@ from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName
 from orcastra_core.model.published import STORED, Duplicate, Published, Refused
 from orcastra_core.serialization.cbor_decode import decode
-from orcastra_core.serialization.envelope_codec import decode_envelope
+from orcastra_core.serialization.envelope_codec import decode_envelope, encode_envelope
 from orcastra_core.serialization.result_codec import read_error
 
 
@@ -120,6 +122,9 @@ def replay(tx: Tx, task_id: TaskId) -> Published | None:
             old,
         ),
     )
+    if envelope.counts != FRESH:  # as if published anew: what comes back from a scheduler later is no repeat
+        anew = encode_envelope(attrs.evolve(envelope, counts=FRESH))
+        conn.execute("UPDATE task SET envelope = ? WHERE num = ?", (anew, num))
     if not blocked:
         moves.let_go(tx, num, envelope.due)
     return STORED
