@@ -86,8 +86,8 @@ class Sentinels(Setup):
         """Wait until the replicas have all that the master confirmed, and the sentinel knows them."""
         async with asyncio.timeout(READY):
             for replica in self.servers[1:]:
-                while not await self._follows(replica):
-                    await asyncio.sleep(0.01)  # noqa: TID251 - they cannot tell us
+                while not await self._follows(replica):  # noqa: ASYNC110 - they cannot tell us
+                    await asyncio.sleep(0.01)  # noqa: TID251 - as above
 
     async def _follows(self, replica: Server) -> bool:
         async with self.servers[0].client() as ours, replica.client() as its, self.sentinel.client() as who:
