@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,18 @@ HERE = Path(__file__).parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
-Open = Callable[..., Awaitable[RedisBroker]]
+from redis_rig import Open  # noqa: E402 - it is found only now
+
+IN_THE_PROOF = ("test_cluster", "test_conformance_cluster", "test_replicas", "test_restarts")
+"""Modules that start several servers and kill some: minutes."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what takes minutes to `make proof`."""
+    for item in items:
+        if item.path.parent == HERE and item.path.stem in IN_THE_PROOF:
+            item.add_marker(pytest.mark.proof)
 
 
 @pytest.fixture(scope="session")

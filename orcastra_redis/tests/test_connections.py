@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from conftest import Open
-from redis_rig import QUEUE, Shop, at_work, completions, make, taken, until
+from redis_rig import QUEUE, Open, Shop, at_work, completions, make, taken, until
 
 from orcastra_core.model.errors import BrokerUnavailable
 from orcastra_core.model.published import STORED

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from conftest import Open
-from redis_rig import QUEUE, insisted, make, taken, want
+from redis_rig import QUEUE, Open, insisted, make, taken, want
 
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.counts import Counts

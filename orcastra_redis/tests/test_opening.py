@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Open
-from redis_rig import make
+from redis_rig import Open, make
 
 from orcastra_core.model.errors import AuthenticationFailed, BrokerUnavailable, ContractMismatch, InvalidOption
 from orcastra_core.model.profile import Durability

@@ -95,7 +95,12 @@ class Sentinels(Setup):
                 theirs, mine = await its.info("replication"), await ours.info("replication")
                 known = await who.execute_command("SENTINEL", "REPLICAS", MASTER)
                 fit = sum(_fit(one) for one in known) >= self._replicas
-                up = theirs.get("master_link_status") == "up"
+                seen = {
+                    facts["port"]
+                    for facts in mine.values()
+                    if isinstance(facts, dict) and facts.get("state") == "online"
+                }
+                up = theirs.get("master_link_status") == "up" and replica.port in seen
                 return fit and up and bool(theirs["slave_repl_offset"] == mine["master_repl_offset"])
         return False
 

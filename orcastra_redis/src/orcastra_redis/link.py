@@ -118,9 +118,12 @@ class Link:
         pipeline.execute_command(*command)
         pipeline.execute_command("WAIT", replicas, round(self.settings.timeout * 800))  # less than the answer may take
         answer, reached = await pipeline.execute(raise_on_error=False)
-        for one in (answer, reached):
-            if isinstance(one, Exception):
-                raise one
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(reached, ResponseError):  # WAIT is for masters only
+            raise ReadOnlyError(str(reached)) from reached
+        if isinstance(reached, Exception):
+            raise reached
         if reached < replicas:
             raise NoAnswer(f"{reached} replicas have it, not {replicas}")
         return answer

@@ -237,8 +237,8 @@ class Model:
         until = NEVER if dedup.window is None else self._in(dedup.window)
         hold = self._keys.get(key)
         if hold is not None and hold.id == envelope.id and not self._over(hold.until):
-            # its own window does not start anew, unless it has just ended
-            until = Moment(hold.until.earliest, until.latest) if self._may_be_over(hold.until) else hold.until
+            # its own window may go on, or start anew with a replay
+            until = Moment(hold.until.earliest, until.latest)
         self._keys[key] = Hold(envelope.id, until)
 
     def _free_key(self, item: Item) -> None:
