@@ -4,6 +4,7 @@ orcastra worker shop:app -p 2
 python -c "import asyncio, shop; asyncio.run(shop.main())"
 """
 
+import asyncio
 import os
 from datetime import UTC, datetime
 
@@ -60,8 +61,8 @@ async def main() -> None:
         for outcome in outcomes:
             result = await outcome.handle.wait(timeout=30)
             print(result.value if result.success else f"{result.error}".splitlines()[0])
-        urgent = await report.options(priority=5, dedup="today").submit(now.date().isoformat())
-        again = await report.options(priority=5, dedup="today").submit(now.date().isoformat())
+        today = report.options(priority=5, dedup="today")
+        urgent, again = await asyncio.gather(today.submit(f"{now:%Y-%m-%d}"), today.submit(f"{now:%Y-%m-%d}"))
         print("reported", await urgent, "and the second submit was a duplicate" if again.duplicate else "")
         later = await report.options(delay=0.5).submit("later")
         print("reported later", await later)
