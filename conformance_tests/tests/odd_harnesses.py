@@ -89,6 +89,7 @@ class Stuck(Marked):
     """Of a broker that never publishes."""
 
     name = "odd_harnesses:Stuck"
+    patience = 30.0  # it is to be interrupted, not to run out of time
 
     async def broker(self, domain: str) -> Broker:
         broker = await super().broker(domain)

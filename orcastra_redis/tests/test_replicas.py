@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from redis_rig import QUEUE, Open, Shop, at_work, completions, insisted, is_master, make, until, want
+from redis_rig import QUEUE, Open, Shop, at_work, completions, insisted, make, names, until, want
 
 from orcastra_core.model.errors import BrokerTimeout, BrokerUnavailable
 from orcastra_core.model.ids import TaskId
@@ -41,7 +41,7 @@ async def test_a_master_lost_amid_work(sentinels: Sentinels, wait: int) -> None:
             await until(lambda: len(shop.ran) > 500, "the worker works")
             master, replica = sentinels.servers
             master.kill()  # whatever had not reached the replica is gone
-            await until(lambda: is_master(replica), "the sentinel has seen it", seconds=20)
+            await until(lambda: names(sentinels, replica), "the sentinel has seen it", seconds=20)
             await master.start()
             async with master.client() as client:
                 await client.replicaof(*replica.address)

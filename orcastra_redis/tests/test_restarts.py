@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
-from redis_rig import Shop, at_work, completions, insisted, is_master, until
+from redis_rig import Shop, at_work, completions, insisted, names, until
 
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.task_state import State
@@ -108,7 +108,7 @@ async def test_a_failover_that_the_sentinel_sees_by_itself(ground: Ground) -> No
             await setup.in_step()
             master, replica = setup.servers
             master.kill()
-            await until(lambda: is_master(replica), "the sentinel has seen it", seconds=20)
+            await until(lambda: names(setup, replica), "the sentinel has seen it", seconds=20)
             began = asyncio.get_running_loop().time()
             await shop.submit(range(200, 400))
             await until(lambda: len(shop.ran) == 400, "the worker works for the new master", seconds=BACK)

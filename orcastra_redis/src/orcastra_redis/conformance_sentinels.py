@@ -66,11 +66,12 @@ class Sentinels(Setup):
         await self.in_step()
         old, *others = self.servers
         old.kill()
-        async with asyncio.timeout(READY), self.sentinel.client() as client:
-            await client.execute_command("SENTINEL", "FAILOVER", MASTER)
+        async with asyncio.timeout(READY):
+            async with self.sentinel.client() as client:
+                await client.execute_command("SENTINEL", "FAILOVER", MASTER)
             port = old.port
             while port == old.port:
-                port = await self._master(client)
+                port = await self.master_port()
                 await asyncio.sleep(0.01)  # noqa: TID251 - it cannot tell us
         await old.start()
         async with old.client() as client:
@@ -81,6 +82,12 @@ class Sentinels(Setup):
     async def paused(self) -> AsyncIterator[None]:
         async with self.sentinel.paused(), super().paused():
             yield
+
+    async def master_port(self) -> int:
+        """Return the port of the server that the sentinel names as the master."""
+        async with self.sentinel.client() as client:
+            _, port = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
+        return int(port)
 
     async def in_step(self) -> None:
         """Wait until the replicas have all that the master confirmed, and the sentinel knows them."""
@@ -103,11 +110,6 @@ class Sentinels(Setup):
                 up = theirs.get("master_link_status") == "up" and replica.port in seen
                 return fit and up and bool(theirs["slave_repl_offset"] == mine["master_repl_offset"])
         return False
-
-    @staticmethod
-    async def _master(client: Any) -> int:
-        _, port = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
-        return int(port)
 
 
 def _fit(replica: Any) -> bool:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
-
-from redis.exceptions import RedisError
 
 from orcastra_core import Orcastra, Worker
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.model.errors import BrokerError
 from orcastra_core.model.event import EventKind
+from orcastra_redis.conformance_sentinels import Sentinels
 from orcastra_redis.conformance_servers import Server
 
 T = TypeVar("T")
@@ -103,9 +102,6 @@ async def completions(broker: Broker) -> Counter[str]:
     return counts
 
 
-async def is_master(server: Server) -> bool:
-    """Whether a server is a master by now."""
-    with suppress(RedisError):  # one that takes over ends its connections
-        async with server.client() as client:
-            return str((await client.info("replication"))["role"]) == "master"
-    return False
+async def names(setup: Sentinels, server: Server) -> bool:
+    """Whether the sentinel names a server as the master by now."""
+    return await setup.master_port() == server.port

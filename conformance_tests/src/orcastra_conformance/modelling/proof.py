@@ -11,7 +11,6 @@ from time import perf_counter
 import attrs
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.errors import Flaky
-from hypothesis.internal.conjecture import providers
 from hypothesis.stateful import run_state_machine_as_test
 
 from orcastra_conformance.engine.expect import NotApplicable, Violation
@@ -206,9 +205,12 @@ def _drawn_by_the_seed_alone() -> Iterator[None]:
     Hypothesis mixes constants of the source files around it into what it draws, and
     keeps what it found in ``.hypothesis``.
     """
-    name, draws = "_maybe_draw_constant", providers.HypothesisProvider
-    mixing = getattr(draws, name, None)
-    if mixing is None:
+    name = "_maybe_draw_constant"
+    try:
+        from hypothesis.internal.conjecture.providers import HypothesisProvider as draws  # noqa: N813 - it is patched
+
+        mixing = getattr(draws, name)
+    except (ImportError, AttributeError):  # a release that does not
         yield
         return
     setattr(draws, name, lambda *_args, **_options: None)
