@@ -149,8 +149,11 @@ def _undisturbed() -> Iterator[list[int]]:
     silent = logging.NullHandler()  # else what nobody handles is written between the lines
     logging.getLogger().addHandler(silent)
     before = signal.signal(signal.SIGTERM, end)
+    # a shell starts what runs in its background deaf to Ctrl-C, and SIGTERM would be lost with it
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield terminated
     finally:
+        signal.signal(signal.SIGINT, heard)
         signal.signal(signal.SIGTERM, before)
         logging.getLogger().removeHandler(silent)
