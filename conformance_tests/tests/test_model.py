@@ -123,6 +123,15 @@ def test_a_harness_without_powers_proves_less_and_no_wrong() -> None:
     assert lesser.outcome is Outcome.PASSED, lesser
 
 
+def test_a_call_that_does_not_come_back_is_told_with_the_steps_before_it() -> None:
+    with spoilt("waits-for-ever-at-zero") as harness:
+        harness.soon = 0.02
+        report = report_of(proving(), harness)
+    assert (report.outcome, report.timed_out) == (Outcome.FAILED, False)
+    assert "a call does not come back" in report.message
+    assert "fetch" in report.message.splitlines()[-1]
+
+
 def test_a_slow_store_gets_through_the_first_examples_only() -> None:
     report = report_of(proving(Size(100, 60, 0.2, 0.1)))
     assert report.outcome is Outcome.PASSED, report

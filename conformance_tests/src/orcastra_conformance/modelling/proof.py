@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from orcastra_conformance.modelling.choosing import Choice, Step
 from orcastra_conformance.modelling.domain import Domain
 from orcastra_conformance.modelling.machine import QueueMachine
 from orcastra_conformance.modelling.script import Script, shortened
+
+_PATIENCE = 20.0
+"""Times ``soon`` that a step may take, waits in earnest included."""
 
 
 @attrs.frozen
@@ -142,10 +146,13 @@ class Proof:
 
     async def _fails(self, domain: Domain, script: Script, step: Step) -> bool:
         domain.begin()
+        ends = asyncio.timeout(_PATIENCE * self._t.harness.soon)
         try:
-            await step()
-            await agree(domain)
-        except Exception as error:
+            async with ends:
+                await step()
+                await agree(domain)
+        except Exception as problem:
+            error = Violation("a call does not come back") if ends.expired() else problem
             if self._failure is None or len(script.steps) <= len(self._failure.script.steps):
                 self._failure = Failure(error, script, tuple(domain.t.history))
             return True
