@@ -23,12 +23,13 @@ T = TypeVar("T")
 
 
 class FaultyBroker(Broker):
-    """Delegates everything; ``fail`` arms faults, ``calls`` and ``settles`` tell what was asked."""
+    """Delegates everything; ``fail`` arms faults, ``calls``, ``batches``, ``limits`` and ``settles`` tell what was asked."""
 
     def __init__(self, broker: Broker) -> None:
         self.real = broker
         self.calls: list[str] = []
         self.batches: list[int] = []
+        self.limits: list[int] = []
         self.settles: list[tuple[SessionId, int, Sequence[Settlement]]] = []
         self.gate: asyncio.Event | None = None
         self._faults: dict[str, list[str]] = {}
@@ -105,6 +106,7 @@ class FaultySession(Session):
         self._broker = broker
 
     async def fetch(self, want: Want, /, *, wait: float) -> Sequence[Delivery]:
+        self._broker.limits.append(want.limit)
         unseen: list[Receipt] = []
 
         async def take() -> Sequence[Delivery]:

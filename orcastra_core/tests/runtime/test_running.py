@@ -8,11 +8,12 @@ import threading
 from typing import Any
 
 import pytest
-from core_doubles import at_work, depth, until
+from core_doubles import FaultyBroker, at_work, attach, depth, until
 
 from orcastra_core import Orcastra, QueueSpec, Until, current_context
 from orcastra_core.model.errors import TaskFailed
 from orcastra_core.model.names import QueueName
+from orcastra_core.plugins import load_broker
 
 
 class Gauge:
@@ -49,6 +50,26 @@ async def test_the_bound_on_concurrency_is_kept_and_used(url: str) -> None:
             go_on.set()
             await asyncio.gather(*handles)
     assert gauge.most == 7
+
+
+async def test_a_store_is_asked_for_half_of_the_slots_at_a_time(url: str) -> None:
+    """While it looks for the others, the first half runs."""
+    app = Orcastra(url)
+    broker = FaultyBroker(load_broker(url))
+    attach(app, broker)
+    go_on = asyncio.Event()
+
+    @app.task
+    async def work() -> None:
+        await go_on.wait()
+
+    async with app:
+        handles = [outcome.handle for outcome in await app.submit_many(work.call() for _ in range(50))]
+        async with at_work(app, concurrency=7) as worker:
+            await until(lambda: worker.stats.fetched == 7, "all slots are taken")
+            assert broker.limits == [3, 3, 1]
+            go_on.set()
+            await asyncio.gather(*handles)
 
 
 async def test_threads_are_bounded_too(url: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -199,3 +199,19 @@ async def test_stopped_it_frees_all_who_wait(monkeypatch: pytest.MonkeyPatch) ->
     assert {type(one) for one in ended} == {BrokerClosed}
     assert "may be stored or not" in str(ended[0])
     assert "before this was submitted" in str(ended[-1])
+
+
+async def test_the_chunk_before_leaves_while_the_next_one_is_made(url: str) -> None:
+    app, note, broker = make(url)
+    sent_at: list[int] = []
+
+    def calls() -> Iterator[Any]:
+        for n in range(2000):
+            sent_at.append(len(broker.batches))
+            yield note.call(n)
+
+    async with app:
+        await app.submit_many(calls())
+    assert broker.batches == [1000, 1000]
+    assert sent_at[1001] <= 1, "the first chunk is whole before it is sent"
+    assert sent_at[1200] == 1, "it left long before the second one was made"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
@@ -33,6 +34,8 @@ _log = logging.getLogger("orcastra.runtime")
 
 UNKNOWN_PATIENCE = 10.0
 """Seconds the client repeats a publish that got no answer, same ids, before it says PublishUnknown."""
+
+_TURN = 100  # envelopes of ``submit_many`` between two turns of the loop
 
 
 class Client:
@@ -130,12 +133,11 @@ class Client:
         answers: list[Published | OrcastraError] = []
         sending: asyncio.Task[None] | None = None
         try:
-            async with asyncio.TaskGroup() as group:
-                for chunk in self._chunks(envelopes):
+            async with asyncio.TaskGroup() as group, aclosing(self._chunks(envelopes)) as chunks:
+                async for chunk in chunks:
                     if sending is not None:
                         await sending
                     sending = group.create_task(self._send_chunk(chunk, answers))
-                    await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop: the chunk leaves before the next is made
         except BaseExceptionGroup as errors:  # the store's, or what drawing from ``envelopes`` raised
             raise first_leaf(errors) from None
         return answers
@@ -218,7 +220,9 @@ class Client:
         events = [writer.submitted(envelope.id, now, envelope.queue, envelope.task) for envelope in batch]
         return await self._broker.publish(batch, events=events)
 
-    def _chunks(self, envelopes: Iterable[Envelope | OrcastraError]) -> Iterable[list[Envelope | OrcastraError]]:
+    async def _chunks(
+        self, envelopes: Iterable[Envelope | OrcastraError]
+    ) -> AsyncIterator[list[Envelope | OrcastraError]]:
         chunk: list[Envelope | OrcastraError] = []
         size = 0
         for item in envelopes:
@@ -233,6 +237,9 @@ class Client:
             if len(chunk) >= self._profile.limits.max_batch or size >= BATCH_BYTES:
                 yield chunk
                 chunk, size = [], 0
+            if len(chunk) % _TURN == 0:
+                # the chunk before this one leaves, and is answered, while this one is made
+                await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop
         if chunk:
             yield chunk
 

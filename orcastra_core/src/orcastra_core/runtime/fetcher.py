@@ -77,7 +77,7 @@ class Fetcher:
             await self._tenure.settler.backlog_below(_BACKLOG_PER_SLOT * executor.concurrency)
             if self._stop.is_set():
                 return
-            free = min(executor.free, self._max_batch)
+            free = min(executor.free, self._max_batch, max(1, executor.concurrency // 2))
             self._queues.rotate(-1)
             want = Want(free, [(queue, free) for queue in self._queues])
             try:
