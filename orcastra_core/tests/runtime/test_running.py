@@ -52,8 +52,12 @@ async def test_the_bound_on_concurrency_is_kept_and_used(url: str) -> None:
     assert gauge.most == 7
 
 
-async def test_a_store_is_asked_for_half_of_the_slots_at_a_time(url: str) -> None:
+@pytest.mark.parametrize("remote, limits", [(True, [3, 3, 1]), (False, [7])])
+async def test_a_store_elsewhere_is_asked_for_half_of_the_slots_at_a_time(
+    url: str, remote: bool, limits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While it looks for the others, the first half runs."""
+    monkeypatch.setattr("core_doubles.faulty.FaultySession.remote", remote)
     app = Orcastra(url)
     broker = FaultyBroker(load_broker(url))
     attach(app, broker)
@@ -67,7 +71,7 @@ async def test_a_store_is_asked_for_half_of_the_slots_at_a_time(url: str) -> Non
         handles = [outcome.handle for outcome in await app.submit_many(work.call() for _ in range(50))]
         async with at_work(app, concurrency=7) as worker:
             await until(lambda: worker.stats.fetched == 7, "all slots are taken")
-            assert broker.limits == [3, 3, 1]
+            assert broker.limits == limits
             go_on.set()
             await asyncio.gather(*handles)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
+from orcastra_core.interfaces.transaction import SettlingTransaction
 from orcastra_core.model.delivery import Delivery, Receipt, Want
+from orcastra_core.model.errors import Unsupported
 from orcastra_core.model.names import SessionId
+from orcastra_core.model.profile import Cap
 from orcastra_core.model.session import Signal
 from orcastra_core.model.settlement import Settled, Settlement
 
@@ -26,6 +30,10 @@ class Session(ABC):
     ``fetch``, ``settle`` and ``signals`` may run concurrently with one another;
     each of them is called by one task at a time.
     """
+
+    remote: ClassVar[bool] = True
+    """Whether the store works in a process of its own: the runtime then asks for half of its free
+    slots at a time, so that the store looks for the one half while the other one runs."""
 
     id: SessionId
     """Granted by the backend; never reused in the domain."""
@@ -82,6 +90,19 @@ class Session(ABC):
             BrokerUnavailable, BrokerTimeout, StoreFull: Retryable, with the same number.
             BrokerClosed: After ``leave`` or ``Broker.close``.
         """
+
+    async def transaction(self, delivery: Delivery, /) -> SettlingTransaction:
+        """Begin a transaction that ``delivery`` is to be settled in. Cap.TX_COMPLETE.
+
+        At most one at a time for a delivery. Transactions are dear (a connection each): those who find
+        none free wait for one, in turn.
+
+        Raises:
+            SessionFenced: The session was reaped.
+            BrokerUnavailable, BrokerTimeout: None could be begun; nothing is held.
+            BrokerClosed: After ``leave`` or ``Broker.close``.
+        """
+        raise Unsupported(Cap.TX_COMPLETE)
 
     @abstractmethod
     async def signals(self, *, wait: float) -> Sequence[Signal]:

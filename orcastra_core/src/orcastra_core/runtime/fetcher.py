@@ -72,12 +72,14 @@ class Fetcher:
             BrokerError: One that no repeat can mend.
         """
         executor = self._executor
+        share = 2 if self._tenure.session.remote else 1
+        most = min(self._max_batch, max(1, executor.concurrency // share))
         while True:
             await executor.wait_for(lambda: executor.free > 0)
             await self._tenure.settler.backlog_below(_BACKLOG_PER_SLOT * executor.concurrency)
             if self._stop.is_set():
                 return
-            free = min(executor.free, self._max_batch, max(1, executor.concurrency // 2))
+            free = min(executor.free, most)
             self._queues.rotate(-1)
             want = Want(free, [(queue, free) for queue in self._queues])
             try:

@@ -26,6 +26,8 @@ class MemorySession(Session):
     taking a delivery and returning it, so a cancelled fetch has taken nothing.
     """
 
+    remote = False
+
     def __init__(self, store: Store, state: SessionState) -> None:
         self._store = store
         self._state = state

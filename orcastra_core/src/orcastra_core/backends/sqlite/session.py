@@ -31,6 +31,8 @@ _LOOK_AROUND = 1.0
 class SqliteSession(Session):
     """A session on the file."""
 
+    remote = False
+
     def __init__(
         self,
         core: Core,
@@ -62,7 +64,6 @@ class SqliteSession(Session):
             taken = await self._take(want)
             if taken or wait <= 0:
                 return taken
-        self._idle = True
         self._check_open()
         self._file.set_waiting(True)
         self._core.reader.watch()
@@ -81,7 +82,6 @@ class SqliteSession(Session):
                 if rung:
                     taken = await self._take(want)
                     if taken:
-                        self._idle = False
                         return taken
                     continue
                 if loop.time() >= until:
@@ -215,6 +215,9 @@ class SqliteSession(Session):
         for part in handout.parts:
             self._seen.update(part.pairs[::2])
         self._doubt = handout.more
+        # where there is nothing more, the next fetch looks before it takes the write lock: a task that stops this whole
+        # process right after it was handed out must not stop all others with it
+        self._idle = len(deliveries) < want.limit
         return deliveries
 
     async def _peek(self, want: Want) -> tuple[bool, float | None]:
