@@ -43,6 +43,10 @@ class Submitter(Protocol):
         """Submit one call."""
         ...
 
+    async def submit_call_within(self, transaction: object, call: Call[R], /) -> Handle[R]:
+        """Submit one call in a transaction of the caller's."""
+        ...
+
 
 class Orca(Generic[P, R]):
     """A task: a function that can be submitted instead of called.
@@ -83,6 +87,28 @@ class Orca(Generic[P, R]):
             WrongLoop: The app runs in another event loop, or not at all.
         """
         return await self._app.submit_call(Call(self.spec, self._options, args, kwargs))
+
+    async def submit_within(self, transaction: object, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Submit the task in a transaction of yours: it is there once you commit, and never if you roll back.
+
+        Until you have committed, nobody runs it; the handle may be awaited after that. With a dedup key
+        that another open transaction has just taken, this waits for its end.
+
+        Args:
+            transaction: Your connection to the broker's own store, with a transaction begun on it. For
+                Postgres: asyncpg's, psycopg's AsyncConnection, SQLAlchemy's AsyncConnection or AsyncSession.
+            *args: The task's arguments.
+            **kwargs: The task's arguments.
+
+        Raises:
+            InvalidArguments, SerializationError, BodyTooLarge: Nothing was stored.
+            Unsupported: The broker does not offer Cap.TX_PUBLISH.
+            InvalidOption: It is no such connection, or no transaction is open on it.
+            PublishRefused: The broker said why.
+            BrokerError: Roll your transaction back.
+            WrongLoop: The app runs in another event loop, or not at all.
+        """
+        return await self._app.submit_call_within(transaction, Call(self.spec, self._options, args, kwargs))
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Return the task with these arguments, for ``app.submit_many`` and ``app.schedule``."""

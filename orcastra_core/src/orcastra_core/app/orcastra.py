@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-
-import attrs
 
 from orcastra_core.app.connection import Connection
 from orcastra_core.app.envelopes import EnvelopeMaker
 from orcastra_core.app.handle import Handle
 from orcastra_core.app.orca import Call
+from orcastra_core.app.recurring import check_schedule, first_schedule
 from orcastra_core.app.serializers import Serializers
 from orcastra_core.app.submission import Submission, stored_id
 from orcastra_core.app.tasks import Tasks
@@ -26,7 +24,7 @@ from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.envelope import Envelope
 from orcastra_core.model.errors import InvalidOption, OrcastraError, Unsupported
 from orcastra_core.model.ids import TaskId, parse_id
-from orcastra_core.model.names import SessionId, check_name
+from orcastra_core.model.names import SessionId
 from orcastra_core.model.profile import Cap, Profile
 from orcastra_core.model.published import Published
 from orcastra_core.model.queue import QueueSpec
@@ -34,7 +32,7 @@ from orcastra_core.model.result import Absence, Result
 from orcastra_core.model.schedule import Misfire, Schedule, ScheduleId
 from orcastra_core.model.task_state import Cancelled
 from orcastra_core.runtime.plan import make_plan
-from orcastra_core.runtime.task_spec import TaskSpec, check_seconds
+from orcastra_core.runtime.task_spec import TaskSpec
 from orcastra_core.runtime.worker_options import Until, WorkerOptions
 
 P = ParamSpec("P")
@@ -118,11 +116,19 @@ class Orcastra(Tasks):
         """What the opened broker offers. Raises WrongLoop outside ``async with``."""
         return self._connection.opened.profile
 
-    async def submit_many(self, calls: Iterable[Call[R]]) -> list[Submission[R]]:
+    async def submit_many(self, calls: Iterable[Call[R]], *, transaction: object | None = None) -> list[Submission[R]]:
         """Submit many calls in few round trips; an outcome each, in order.
 
         A call that is refused harms no other. While one batch is on its way the
         next is drawn from ``calls``, which may be a generator.
+
+        Args:
+            calls: Made by ``Orca.call``.
+            transaction: Submit in this transaction of yours, as ``Orca.submit_within`` does.
+
+        Raises:
+            Unsupported: The broker does not offer Cap.TX_PUBLISH, and a transaction was given.
+            WrongLoop: The app runs in another event loop, or not at all.
         """
         client = self._connection.opened.client
         drawn: list[tuple[TaskSpec, TaskId | None]] = []
@@ -133,7 +139,10 @@ class Orcastra(Tasks):
                 drawn.append((call.spec, item.id if isinstance(item, Envelope) else None))
                 yield item
 
-        answers = await client.submit_many(envelopes())
+        if transaction is None:
+            answers = await client.submit_many(envelopes())
+        else:
+            answers = await client.submit_within(transaction, envelopes())
         return [self._submission(spec, task_id, answer) for (spec, task_id), answer in zip(drawn, answers, strict=True)]
 
     async def submit_call(self, call: Call[R], /) -> Handle[R]:
@@ -142,6 +151,13 @@ class Orcastra(Tasks):
         envelope = self._envelope(call)
         published = await client.submit(envelope)
         return self._submission(call.spec, envelope.id, published).handle
+
+    async def submit_call_within(self, transaction: object, call: Call[R], /) -> Handle[R]:
+        """Submit one call in a transaction of the caller's; what ``Orca.submit_within`` does."""
+        client = self._connection.opened.client
+        envelope = self._envelope(call)
+        (answer,) = await client.submit_within(transaction, [envelope])
+        return self._submission(call.spec, envelope.id, answer).handle
 
     def handle(self, task_id: str) -> Handle[Any]:
         """Return a handle on a task by its id, submitted here or elsewhere. Raises InvalidName."""
@@ -167,24 +183,9 @@ class Orcastra(Tasks):
             misfire: What to do with ticks that nobody fired in time.
             grace: Seconds by which a tick may be late without being missed.
         """
-        from orcastra_core.plugins import parse_trigger, trigger_text
-
         scheduler = self._scheduler()
-        check_name("schedule", schedule_id)
-        if call.options.bound_in_time:
-            raise InvalidOption(
-                f"schedule {schedule_id!r}: its trigger says when: delay, at and expires have no place here"
-            )
-        if not isinstance(misfire, Misfire):
-            raise InvalidOption(f"misfire={misfire!r}: expected Misfire.SKIP, ONE or ALL")
-        text = trigger if isinstance(trigger, str) else trigger_text(trigger)
-        first = parse_trigger(text).next_after(datetime.fromtimestamp(self._clock.now(), UTC))
-        if first is None:
-            raise InvalidOption(f"trigger {text!r} has no tick left")
-        envelope = attrs.evolve(self._envelope(call), reply=None, due=None)
-        schedule = Schedule(
-            ScheduleId(schedule_id), first.timestamp(), envelope, text, misfire, check_seconds("grace", grace)
-        )
+        check_schedule(schedule_id, call.options, misfire)
+        schedule = first_schedule(schedule_id, self._envelope(call), trigger, misfire, grace, self._clock.now())
         await scheduler.add([schedule])
         stored = await scheduler.get([schedule.id])
         return stored[0] or schedule

@@ -11,7 +11,9 @@ from orcastra_core.app.handle import Handle
 from orcastra_core.app.options import SubmitOptions
 from orcastra_core.app.orca import AsyncOrca, Call, Orca, SyncOrca
 from orcastra_core.app.registry import Registry
+from orcastra_core.model.errors import Unsupported
 from orcastra_core.model.names import QueueName, TaskName
+from orcastra_core.model.profile import Cap
 from orcastra_core.model.queue import QueueSpec
 from orcastra_core.model.result import RESULT_TTL
 from orcastra_core.model.retry import NO_RETRY, RetryPolicy
@@ -37,6 +39,10 @@ class Tasks(ABC):
     @abstractmethod
     async def submit_call(self, call: Call[R], /) -> Handle[R]:
         """Submit one call; what ``Orca.submit`` does."""
+
+    async def submit_call_within(self, transaction: object, call: Call[R], /) -> Handle[R]:
+        """Submit one call in a transaction of the caller's; what ``Orca.submit_within`` does."""
+        raise Unsupported(Cap.TX_PUBLISH)
 
     @overload
     def task(  # type: ignore[overload-overlap]  # a coroutine function is a function too: the first that fits wins

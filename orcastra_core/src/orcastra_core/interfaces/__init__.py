@@ -14,6 +14,7 @@ from orcastra_core.interfaces.results import ResultFeed, ResultStore
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.interfaces.session import Session
+from orcastra_core.interfaces.transaction import SettlingTransaction
 from orcastra_core.interfaces.trigger import Trigger
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "Scheduler",
     "Serializer",
     "Session",
+    "SettlingTransaction",
     "Trigger",
 ]

@@ -124,6 +124,27 @@ class Broker(ABC):
             BrokerClosed: The broker is not open.
         """
 
+    async def publish_within(
+        self, transaction: object, batch: Sequence[Envelope], /, *, events: Sequence[bytes] = ()
+    ) -> Sequence[Published]:
+        """Store envelopes in a transaction of the caller's own. Cap.TX_PUBLISH.
+
+        Answers like ``publish``: Stored, Duplicate or Refused for each. None can be fetched, found or told of
+        before the caller commits, then all can; after a rollback none was ever there. A dedup key that another
+        open transaction has just taken is waited for.
+
+        Args:
+            transaction: A connection of the caller's, to this store, with a transaction begun on it; the
+                broker says which client libraries' it knows. It is neither committed nor rolled back here.
+            batch: At most ``limits.max_batch`` envelopes.
+            events: As in ``publish``; appended by the same commit.
+
+        Raises:
+            InvalidOption: It is no connection this broker knows, or no transaction is open on it.
+            BrokerError: Whatever happened, the transaction is the caller's to roll back.
+        """
+        raise Unsupported(Cap.TX_PUBLISH)
+
     @abstractmethod
     async def open_session(self, queues: Sequence[QueueName], /, *, lease: float) -> Session:
         """Start a session that may fetch from ``queues``.

@@ -127,10 +127,7 @@ class BrokerUrl:
 
     def __str__(self) -> str:
         login = f"{self.username or ''}{':***' if self.password else ''}@" if self.username or self.password else ""
-        shown = {
-            name: "***" if any(word in name.lower() for word in _SECRET_NAMES) else text
-            for name, text in self.params.items()
-        }
+        shown = {name: "***" if _secret(name, text) else text for name, text in self.params.items()}
         if self.domain != DEFAULT_DOMAIN:
             shown["domain"] = self.domain
         if self.lease != DEFAULT_LEASE:
@@ -142,10 +139,14 @@ class BrokerUrl:
         return f"BrokerUrl({str(self)!r})"
 
 
+def _secret(name: str, text: str) -> bool:
+    """Whether a parameter may hold a secret: by its name, or because it is a URL itself, with a login."""
+    return any(word in name.lower() for word in _SECRET_NAMES) or "@" in text or "password=" in text
+
+
 def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
     try:
         return reader(text)
     except ValueError as error:
-        secret = any(word in name.lower() for word in _SECRET_NAMES)
-        shown = "'***': bad value" if secret else f"{text!r}: {error}"
+        shown = "'***': bad value" if _secret(name, text) else f"{text!r}: {error}"
         raise InvalidOption(f"broker URL: {name}={shown}") from None

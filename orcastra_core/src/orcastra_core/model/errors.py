@@ -17,7 +17,8 @@
     │   ├── BrokerClosed            used after close(), or not opened
     │   ├── AuthenticationFailed
     │   ├── ContractMismatch        the store's layout or contract is newer than this code
-    │   └── SessionFenced           the session was reaped; open a new one
+    │   ├── SessionFenced           the session was reaped; open a new one
+    │   └── TransactionRolledBack   a settling transaction did not commit: rows and settlement are gone
     ├── CodecError                  (ValueError)
     │   ├── SerializationError      a value that cannot be written
     │   ├── DeserializationError    bytes that cannot be read
@@ -146,6 +147,10 @@ class ContractMismatch(BrokerError):
 
 class SessionFenced(BrokerError):
     """The session was reaped: its deliveries belong to others now."""
+
+
+class TransactionRolledBack(BrokerError):
+    """A settling transaction did not commit: none of its rows is there, and the delivery is still held."""
 
 
 class CodecError(OrcastraError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from orcastra_core.interfaces.broker import Broker
@@ -60,7 +60,8 @@ class Client:
         self._batcher = Batcher(self._publish, max_batch=profile.limits.max_batch)
         # nothing stands between a bulk submit and the broker: no layer, no deferral elsewhere
         self._deferring = None if profile.offers(Cap.DELAY) else scheduler
-        self._direct = not middleware and self._deferring is None
+        self._middleware = middleware
+        self._send_many = self._publish if not middleware and self._deferring is None else self._each_through
         self._through: Callable[[Envelope], Awaitable[Published]] = around_submit(middleware, self._submit)
         self._waiter: ResultWaiter | None = None
         self._background = Background()
@@ -137,9 +138,41 @@ class Client:
                 async for chunk in chunks:
                     if sending is not None:
                         await sending
-                    sending = group.create_task(self._send_chunk(chunk, answers))
+                    sending = group.create_task(_send_chunk(chunk, self._send_many, answers))
         except BaseExceptionGroup as errors:  # the store's, or what drawing from ``envelopes`` raised
             raise first_leaf(errors) from None
+        return answers
+
+    async def submit_within(
+        self, transaction: object, envelopes: Iterable[Envelope | OrcastraError]
+    ) -> list[Published | OrcastraError]:
+        """Publish in the caller's own transaction, in as few calls as the limits allow; an answer each, in order.
+
+        Errors among the envelopes are passed through.
+
+        Raises:
+            Unsupported, InvalidOption: Nothing was stored.
+            BrokerError: The transaction is the caller's to roll back.
+        """
+        self._profile.require(Cap.TX_PUBLISH)
+
+        async def within(batch: Sequence[Envelope]) -> Sequence[Published]:
+            return await self._broker.publish_within(transaction, batch, events=self._submitted(batch))
+
+        async def alone(envelope: Envelope) -> Published:
+            (answer,) = await within([envelope])
+            return answer
+
+        through = around_submit(self._middleware, alone)
+
+        async def one_by_one(batch: Sequence[Envelope]) -> Sequence[Published]:
+            # a connection does one thing at a time
+            return [await through(envelope) for envelope in batch]
+
+        answers: list[Published | OrcastraError] = []
+        async with aclosing(self._chunks(envelopes)) as chunks:
+            async for chunk in chunks:
+                await _send_chunk(chunk, one_by_one if self._middleware else within, answers)
         return answers
 
     async def wait(self, task_id: TaskId) -> Result | Absence:
@@ -204,8 +237,7 @@ class Client:
         except BrokerError as error:
             return [Unknown(error)] * len(batch)
         if self._writer is not None and self._broker.events is not None:
-            now = self._clock.now()
-            records = [self._writer.submitted(one.id, now, one.queue, one.task) for one in batch]
+            records = self._submitted(batch)
             try:
                 await self._broker.events.append(records)
             except BrokerError as error:
@@ -213,16 +245,18 @@ class Client:
         return [STORED] * len(batch)
 
     async def _publish_once(self, batch: Sequence[Envelope]) -> Sequence[Published]:
+        return await self._broker.publish(batch, events=self._submitted(batch))
+
+    def _submitted(self, batch: Sequence[Envelope]) -> Sequence[bytes]:
         writer = self._writer
         if writer is None:
-            return await self._broker.publish(batch)
+            return ()
         now = self._clock.now()
-        events = [writer.submitted(envelope.id, now, envelope.queue, envelope.task) for envelope in batch]
-        return await self._broker.publish(batch, events=events)
+        return [writer.submitted(envelope.id, now, envelope.queue, envelope.task) for envelope in batch]
 
     async def _chunks(
         self, envelopes: Iterable[Envelope | OrcastraError]
-    ) -> AsyncIterator[list[Envelope | OrcastraError]]:
+    ) -> AsyncGenerator[list[Envelope | OrcastraError], None]:
         chunk: list[Envelope | OrcastraError] = []
         size = 0
         for item in envelopes:
@@ -243,14 +277,15 @@ class Client:
         if chunk:
             yield chunk
 
-    async def _send_chunk(
-        self, chunk: list[Envelope | OrcastraError], answers: list[Published | OrcastraError]
-    ) -> None:
-        envelopes = [item for item in chunk if isinstance(item, Envelope)]
-        if not envelopes:
-            published: Iterator[Published] = iter(())
-        elif self._direct:
-            published = iter(await self._publish(envelopes))
-        else:
-            published = iter(await asyncio.gather(*map(self._through, envelopes)))
-        answers.extend(next(published) if isinstance(item, Envelope) else item for item in chunk)
+    async def _each_through(self, batch: Sequence[Envelope]) -> Sequence[Published]:
+        return await asyncio.gather(*map(self._through, batch))
+
+
+async def _send_chunk(
+    chunk: Sequence[Envelope | OrcastraError],
+    send: Callable[[Sequence[Envelope]], Awaitable[Sequence[Published]]],
+    answers: list[Published | OrcastraError],
+) -> None:
+    envelopes = [item for item in chunk if isinstance(item, Envelope)]
+    published = iter(await send(envelopes) if envelopes else ())
+    answers.extend(next(published) if isinstance(item, Envelope) else item for item in chunk)

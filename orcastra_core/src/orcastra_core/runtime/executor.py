@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +14,21 @@ from typing import TYPE_CHECKING, Any
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.middleware import Middleware
 from orcastra_core.interfaces.serializer import Serializer
+from orcastra_core.interfaces.transaction import SettlingTransaction
 from orcastra_core.model.delivery import Delivery, Receipt
 from orcastra_core.model.envelope import Envelope, Unreadable
+from orcastra_core.model.errors import BrokerError
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName, TaskName
 from orcastra_core.model.result import ErrorInfo
+from orcastra_core.model.settlement import Settlement
+from orcastra_core.runtime.concluding import conclude
 from orcastra_core.runtime.context import enter
 from orcastra_core.runtime.deadlines import Deadlines
 from orcastra_core.runtime.describe import describe
 from orcastra_core.runtime.middleware import run_through
 from orcastra_core.runtime.outcome import raised, returned, unsettled
+from orcastra_core.runtime.patience import Patience
 from orcastra_core.runtime.run import Cause, Run
 from orcastra_core.runtime.stats import Stats
 from orcastra_core.runtime.task_spec import TaskSpec
@@ -34,6 +40,8 @@ if TYPE_CHECKING:
     from orcastra_core.runtime.isolation import Isolation
 
 _log = logging.getLogger("orcastra.tasks")
+
+_LOST_COMMIT = 1.0  # seconds until a task runs again whose transaction was lost with its connection
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
@@ -54,6 +62,7 @@ class Executor:
         concurrency: int,
         threads: int,
         clock: Clock,
+        rng: random.Random,
         max_body: int,
         max_lost: Mapping[QueueName, int],
         unknown_task_grace: float,
@@ -76,6 +85,7 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self._runs: dict[Run, None] = {}
         self._by_id: dict[TaskId, Run] = {}
+        self._committing = Patience("settling in transactions", clock, rng)
         self._deadlines: Deadlines[Run] = Deadlines(self._timed_out)
         self._changed: asyncio.Future[None] | None = None
 
@@ -174,24 +184,49 @@ class Executor:
             if self._loop.is_closed():
                 raise
             error = failure
+        if run.timeout is not None:
+            self._deadlines.discard(run, run.timeout)
+        settlement: Settlement | None
+        if run.context.settling is None:
+            settlement = self._judge(run, error, value, self.stats)
+        else:
+            settlement = await self._conclude(run, run.context.settling, error, value)
         del self._runs[run]
         if self._by_id.get(run.envelope.id) is run:
             del self._by_id[run.envelope.id]
-        if run.timeout is not None:
-            self._deadlines.discard(run, run.timeout)
-        # Cancelled by none of us: by itself, or with the whole loop, and then nothing below reaches the store any more.
+        if settlement is not None:
+            run.tenure.settle(settlement)
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    def _judge(self, run: Run, error: BaseException | None, value: Any, stats: Stats) -> Settlement:
+        # Cancelled by none of us: by itself, or with the whole loop, and then nothing of this reaches the store any more.
         now = self._clock.now()
         try:
             if error is None and run.cause is not Cause.TIMEOUT:
                 serializer = self._serializers(run.envelope.content_type)
-                settlement = returned(run, value, serializer, self._max_body, now, self.stats)
-            else:
-                settlement = raised(run, error, now, self.stats)
+                return returned(run, value, serializer, self._max_body, now, stats)
+            return raised(run, error, now, stats)
         except Exception as broken:  # noqa: BLE001 - a policy's backoff or a value's own method: the user's code too
-            settlement = unsettled(run, broken, now, self.stats)
-        run.tenure.settle(settlement)
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+            return unsettled(run, broken, now, stats)
+
+    async def _conclude(
+        self, run: Run, transaction: SettlingTransaction, error: BaseException | None, value: Any
+    ) -> Settlement | None:
+        run.concluding = True  # nothing stops it any more
+        counted = Stats()
+        settlement: Settlement | None = self._judge(run, error, value, counted)
+        assert settlement is not None
+        try:
+            settlement = await conclude(transaction, settlement, run.tenure, self._committing)
+        except BrokerError as failure:
+            # it ran, but nothing of it is there
+            if not failure.retryable:
+                return self._judge(run, failure, None, self.stats)
+            self.stats.released += 1
+            return run.tenure.judge.released(run.delivery, run.envelope, _LOST_COMMIT, str(failure), self._clock.now())
+        self.stats.add(counted)
+        return settlement
 
     async def _call(self, run: Run, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         spec, envelope = run.spec, run.envelope
@@ -222,5 +257,5 @@ class Executor:
         if run.cause is None:
             run.cause = cause
         run.context.cancelled = True
-        if run.task is not None and not run.task.done():
+        if run.task is not None and not run.task.done() and not run.concluding:
             run.task.cancel()

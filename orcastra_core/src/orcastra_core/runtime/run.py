@@ -24,7 +24,7 @@ class Cause(enum.Enum):
 class Run:
     """One attempt in progress."""
 
-    __slots__ = ("cause", "context", "delivery", "envelope", "spec", "task", "tenure", "timeout")
+    __slots__ = ("cause", "concluding", "context", "delivery", "envelope", "spec", "task", "tenure", "timeout")
 
     def __init__(
         self, delivery: Delivery, envelope: Envelope, spec: TaskSpec, tenure: Tenure, timeout: float | None
@@ -34,6 +34,7 @@ class Run:
         self.spec = spec
         self.tenure = tenure
         self.timeout = timeout
-        self.context = Context(delivery, envelope)
+        self.context = Context(delivery, envelope, tenure.session if spec.is_async else None)
         self.task: asyncio.Task[None] | None = None
         self.cause: Cause | None = None
+        self.concluding = False

@@ -26,3 +26,8 @@ class Stats:
     cancelled: int = 0
     stale: int = 0
     recovered: int = 0
+
+    def add(self, other: Stats) -> None:
+        """Count what ``other`` counted."""
+        for name in attrs.fields_dict(Stats):
+            setattr(self, name, getattr(self, name) + getattr(other, name))

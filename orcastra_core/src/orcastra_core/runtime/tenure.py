@@ -49,8 +49,8 @@ class Tenure:
             session,
             max_batch=max_batch,
             patience=Patience("settling", clock, rng),
-            on_stale=self._stale,
-            on_refused=self._refused,
+            on_stale=self.discard,
+            on_refused=self.refused,
         )
         self._clock = clock
         self._stats = stats
@@ -59,7 +59,7 @@ class Tenure:
     def settle(self, settlement: Settlement) -> None:
         """Settle soon; discard if the session was reaped."""
         if self.fenced:
-            self._stale([settlement])
+            self.discard([settlement])
         else:
             self.settler.add(settlement)
 
@@ -72,7 +72,8 @@ class Tenure:
         self.fenced = True
         self.settler.discard()
 
-    def _stale(self, settlements: Sequence[Settlement]) -> None:
+    def discard(self, settlements: Sequence[Settlement]) -> None:
+        """These came too late: count them, and log an event that says so."""
         now = self._clock.now()
         self._stats.stale += len(settlements)
         _log.warning(
@@ -81,7 +82,8 @@ class Tenure:
         for settlement in settlements:
             self._log_events(self.judge.discarded(settlement, now, "the session was reaped"))
 
-    def _refused(self, settlement: Settlement, error: Exception) -> Settlement:
+    def refused(self, settlement: Settlement, error: Exception) -> Settlement:
+        """Return what to settle instead of one that can never be settled as it is."""
         info = ErrorInfo(type(error).__name__, str(error))
         delivery = settlement.delivery
         if not isinstance(settlement, Dead):

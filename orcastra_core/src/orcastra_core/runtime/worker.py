@@ -104,6 +104,7 @@ class Worker:
             concurrency=options.concurrency,
             threads=options.threads,
             clock=self._clock,
+            rng=self._rng,
             max_body=self._profile.limits.max_body,
             max_lost={spec.name: spec.max_lost for spec in self._queue_specs},
             unknown_task_grace=options.unknown_task_grace,
