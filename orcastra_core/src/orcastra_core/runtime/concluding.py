@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orcastra_core.interfaces.transaction import SettlingTransaction
 from orcastra_core.model.errors import BrokerClosed, BrokerError, TransactionRolledBack
+from orcastra_core.model.result import Outcome
 from orcastra_core.model.settlement import STALE, Complete, Failed, Settled, Settlement
 from orcastra_core.runtime.patience import Patience
 from orcastra_core.runtime.tenure import Tenure
@@ -20,7 +21,7 @@ async def conclude(
     Raises:
         TransactionRolledBack: It could not be committed; the delivery is still held.
     """
-    if not isinstance(settlement, Complete):
+    if not isinstance(settlement, Complete) or settlement.result.outcome is not Outcome.COMPLETED:
         await transaction.abandon()
         return settlement
     answer = await _commit(transaction, settlement, tenure, patience)
