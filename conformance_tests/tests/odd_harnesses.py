@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -183,3 +185,25 @@ class NoBroker(Broker):
 
     async def expire(self, session: SessionId, /) -> int:
         raise NotImplementedError
+
+
+class Doomed(Harness):
+    """Some of its cases end the process that runs them, as the kernel does when memory is out."""
+
+    name = "odd_harnesses:Doomed"
+
+    async def broker(self, domain: str) -> Broker:
+        if domain.startswith(("con.competing-", "con.disown-")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await super().broker(domain)
+
+
+class Second(Harness):
+    """Starts in one process only."""
+
+    name = "odd_harnesses:Second"
+
+    async def start(self) -> ServerFacts:
+        if multiprocessing.parent_process() is not None:
+            raise OSError("no second server")
+        return await super().start()

@@ -246,8 +246,8 @@ def interrupts(_: CaseReport) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("body, observe", [(interrupted, None), (holds, interrupts)])
-def test_ctrl_c_stops_the_harness_and_goes_on(body: CaseBody, observe: Callable[[CaseReport], None] | None) -> None:
+@pytest.mark.parametrize("body, observe", [(interrupted, lambda report: None), (holds, interrupts)])
+def test_ctrl_c_stops_the_harness_and_goes_on(body: CaseBody, observe: Callable[[CaseReport], None]) -> None:
     harness = Noted()
     with pytest.raises(KeyboardInterrupt):
         run_suite(harness, cases=[made("case", body)], observe=observe)

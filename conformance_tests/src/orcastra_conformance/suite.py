@@ -7,14 +7,15 @@ import random
 import shlex
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 
 import attrs
 
 from orcastra_conformance.catalogue import all_cases
+from orcastra_conformance.crew import Crew
 from orcastra_conformance.engine.asking import told
 from orcastra_conformance.engine.case import Case
 from orcastra_conformance.engine.harness import BrokerHarness
@@ -44,10 +45,11 @@ def run_suite(
     cases: Iterable[Case] | None = None,
     seed: int = 0,
     deviations: Deviations | None = None,
-    observe: Callable[[CaseReport], None] | None = None,
-    starting: Callable[[Case], None] | None = None,
+    observe: Callable[[CaseReport], None] = lambda report: None,
+    starting: Callable[[Case], None] = lambda case: None,
     shuffle: bool = True,
     fail_fast: bool = False,
+    crew: Crew | None = None,
     command: Sequence[str] = (),
     chosen_by: Sequence[str] = (),
 ) -> Report:
@@ -65,6 +67,7 @@ def run_suite(
         starting: Called with each case before it runs.
         shuffle: Whether they run in an order drawn from the seed, so that none can lean on the one before it.
         fail_fast: Whether to stop at the first case that fails; those that did not run are left out.
+        crew: Processes that run them beside one another, instead of this one.
         command: What runs this harness again, as the arguments of a program, without what chooses the cases and ``--seed``;
             by default ``orcastra conformance run NAME``, with the harness's mode.
         chosen_by: The arguments that chose the cases, as ``--case 'pub.*'``; by default none.
@@ -79,17 +82,17 @@ def run_suite(
     reports: dict[str, CaseReport] = {}
     try:
         fitness = readied(harness)
-        for case in order if fitness.fit else ():
-            if starting is not None:
-                starting(case)
-            report = settled(run_case(case, harness, seed=seed), harness, deviations)
-            reports[case.id] = attrs.evolve(
-                report, reproduce=shlex.join([*again, "--case", case.id, "--seed", str(seed)])
-            )
-            if observe is not None:
-                observe(reports[case.id])
-            if fail_fast and reports[case.id].outcome in (Outcome.FAILED, Outcome.HARNESS_ERROR):
-                break
+        runs = _alone(order, harness, seed, starting) if crew is None else crew.run(order, seed=seed, starting=starting)
+        with closing(runs):
+            for seen in runs if fitness.fit else ():
+                report = settled(seen, harness, deviations)
+                case_id = report.case.id
+                reports[case_id] = attrs.evolve(
+                    report, reproduce=shlex.join([*again, "--case", case_id, "--seed", str(seed)])
+                )
+                observe(reports[case_id])
+                if fail_fast and report.outcome in (Outcome.FAILED, Outcome.HARNESS_ERROR):
+                    break
     finally:
         left_behind = _stopped(harness)
     return Report(
@@ -107,6 +110,14 @@ def run_suite(
         unfit=fitness.failures,
         left_behind=left_behind,
     )
+
+
+def _alone(
+    cases: Sequence[Case], harness: BrokerHarness, seed: int, starting: Callable[[Case], None]
+) -> Generator[CaseReport, None, None]:
+    for case in cases:
+        starting(case)
+        yield run_case(case, harness, seed=seed)
 
 
 def settled(report: CaseReport, harness: BrokerHarness, deviations: Deviations | None = None) -> CaseReport:

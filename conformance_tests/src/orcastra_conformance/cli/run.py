@@ -37,6 +37,13 @@ from orcastra_core.model.errors import InvalidOption, PluginError
 @click.option("--seed", type=int, default=0, show_default=True, help="What chance and the order are drawn from.")
 @click.option("--seeds", type=click.IntRange(1), default=1, help="Run it with so many seeds, from --seed on.")
 @click.option("--contract", metavar="VERSION", help="Only what this version of the contract asks for, for example 0.1.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    help="Processes that run the cases, each with a server of its own.",
+)
 @click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option("--deviations", type=click.Path(path_type=Path), metavar="FILE", help="Known gaps: a deviations.toml.")
 @click.option(
@@ -63,6 +70,7 @@ def run(
     seed: int,
     seeds: int,
     contract: str | None,
+    jobs: int,
     fail_fast: bool,
     deviations: Path | None,
     directory: Path | None,
@@ -97,6 +105,7 @@ def run(
             chosen_by=[*chain(*(("--case", each) for each in patterns), *(("--profile", each) for each in profiles))],
             seeds=range(seed, seed + seeds),
             deviations=load_deviations(deviations) if deviations is not None else None,
+            jobs=jobs,
             fail_fast=fail_fast,
             directory=directory,
             archive=archive,

@@ -16,6 +16,7 @@ from rich.console import Console
 from orcastra_conformance.cli.failures import print_case
 from orcastra_conformance.cli.progress import BAD, Progress, counted, watching
 from orcastra_conformance.cli.summary import print_summary
+from orcastra_conformance.crew import Crew, Posting
 from orcastra_conformance.engine.case import Case
 from orcastra_conformance.harnesses import make_harness
 from orcastra_conformance.reports.deviations import Deviations
@@ -41,6 +42,7 @@ class Order:
         chosen_by: The arguments that chose them.
         seeds: What chance is drawn from; a run for each.
         deviations: The known gaps.
+        jobs: How many processes run them.
         fail_fast: Whether to stop at the first failure.
         directory: Where to write the report; None: nowhere.
         archive: Where to keep it for a commit; None: nowhere.
@@ -55,6 +57,7 @@ class Order:
     chosen_by: Sequence[str]
     seeds: range
     deviations: Deviations | None
+    jobs: int
     fail_fast: bool
     directory: Path | None
     archive: Path | None
@@ -105,6 +108,7 @@ def _run(order: Order, seed: int, progress: Progress) -> Report | None:
             starting=progress.begin,
             shuffle=not order.fail_fast,
             fail_fast=order.fail_fast,
+            crew=Crew(Posting(order.name, order.mode, order.url), order.jobs) if order.jobs > 1 else None,
             command=order.command,
             chosen_by=order.chosen_by,
         )
