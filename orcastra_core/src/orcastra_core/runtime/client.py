@@ -26,6 +26,7 @@ from orcastra_core.runtime.deferral import DeferredResults, cancel_with_deferred
 from orcastra_core.runtime.errors import first_leaf
 from orcastra_core.runtime.event_sink import Silence
 from orcastra_core.runtime.middleware import around_submit
+from orcastra_core.runtime.patience import Patience
 from orcastra_core.runtime.verdict import cancelled_result
 from orcastra_core.runtime.waiter import ResultWaiter
 from orcastra_core.serialization.event_codec import EventWriter
@@ -214,15 +215,19 @@ class Client:
         if not any(isinstance(answer, Unknown) for answer in answers):
             return answers
         answers = list(answers)
+        patience = Patience("publishing", self._clock, self._rng)
         # beyond the window a repeat would be stored twice
         deadline = self._clock.monotonic() + min(UNKNOWN_PATIENCE, self._profile.limits.publish_window)
-        delay = 0.05
         while self._clock.monotonic() < deadline:
-            open_ = [n for n, answer in enumerate(answers) if isinstance(answer, Unknown) and answer.error.retryable]
+            open_ = {
+                n: answer.error
+                for n, answer in enumerate(answers)
+                if isinstance(answer, Unknown) and answer.error.retryable
+            }
             if not open_:
+                patience.success()
                 break
-            await self._clock.sleep(self._rng.uniform(delay / 2, delay))
-            delay = min(2.0, delay * 2)
+            await patience.pause(next(iter(open_.values())))
             again = await send([batch[n] for n in open_])
             for n, answer in zip(open_, again, strict=True):
                 # stored by the try whose answer was lost
