@@ -19,7 +19,16 @@ if str(HERE) not in sys.path:
 
 from redis_rig import Open  # noqa: E402 - it is found only now
 
-IN_THE_PROOF = ("test_cluster", "test_conformance_cluster", "test_replicas", "test_restarts")
+IN_THE_PROOF = (
+    "test_cluster",
+    "test_conformance_cluster",
+    "test_killed_server",
+    "test_killed_worker",
+    "test_many_due",
+    "test_replicas",
+    "test_restarts",
+    "test_troubled_workers",
+)
 """Modules that start several servers and kill some: minutes."""
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from redis_rig import QUEUE, Open, insisted, make, taken, want
+from redis_rig import QUEUE, Open, Shop, at_work, completions, insisted, make, taken, until, want
 
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.counts import Counts
@@ -44,7 +44,7 @@ async def test_what_asks_for_room_is_refused_and_leaves_nothing(
 ) -> None:
     known = make.envelope()
     assert await broker.publish([known]) == [STORED]
-    await limit(redis, "1mb")
+    await limit(redis, "1")
     plain, elsewhere = make.envelope(), make.envelope("other")
     special = make.envelope(dedup=None, order_by="k", due=make.result(known.id).ended_at + 60)
     for envelope in (plain, elsewhere, special):
@@ -55,7 +55,7 @@ async def test_what_asks_for_room_is_refused_and_leaves_nothing(
         assert "maxmemory" in str(answer.error)
     assert await broker.find([plain.id, elsewhere.id, special.id]) == [None, None, None]
     for call in (
-        broker.open_session([QUEUE], lease=10.0),
+        broker.pause([QUEUE]),
         broker.scheduler.add([make.schedule("s", 1.0)]),
         broker.events.append([b"x"]),
         broker.results.put([(make.result(make.id()), None)]),
@@ -75,7 +75,7 @@ async def test_what_is_there_is_handed_out_settled_and_reaped(
     other = await (await opened()).open_session([QUEUE], lease=10.0)
     held = await taken(session, 3)
     lost = await taken(other, 25)
-    await limit(redis, "1mb")
+    await limit(redis, "1")
 
     assert await broker.beat(session.id)
     held += await taken(session, 2)
@@ -114,8 +114,23 @@ async def test_what_is_there_is_handed_out_settled_and_reaped(
     await session.leave()
 
 
+async def test_a_worker_that_starts_then_makes_room(redis: Server, full: None) -> None:
+    shop, other = Shop(redis.url), Shop(redis.url)
+    async with shop.app:
+        await shop.submit(range(100))
+    await limit(redis, "1")
+    async with other.app, at_work(other.app):
+
+        async def completed() -> bool:
+            return set(await completions(other.app.broker)) == shop.stored
+
+        await until(completed, "all that was there is completed")
+        await limit(redis, "0")  # the log takes the worker's last words
+    assert set(other.ran.values()) == {1}
+
+
 async def test_it_goes_on_once_there_is_room(redis: Server, broker: RedisBroker, session: Session, full: None) -> None:
-    await limit(redis, "1mb")
+    await limit(redis, "1")
     envelope = make.envelope()
 
     async def publish() -> object:

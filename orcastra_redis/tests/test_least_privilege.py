@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.exceptions import NoPermissionError
@@ -18,9 +19,10 @@ from orcastra_conformance.engine.harness import Address
 from orcastra_conformance.engine.outcome import Outcome
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_redis.conformance import Harness
-from orcastra_redis.conformance_servers import Ground
+from orcastra_redis.conformance_servers import Ground, Server
 from orcastra_redis.conformance_setups import Setup, Standalone
 from orcastra_redis.link import Link
+from orcastra_redis.server import _OLDEST
 from orcastra_redis.settings import Settings
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/redis.md"
@@ -124,3 +126,24 @@ def test_every_word_of_it_is_needed() -> None:
         "publish", "xadd", "xrange", "hsetnx", "sadd", "time",
     }  # fmt: skip
     assert allowed - from_python == used - from_python
+
+
+async def test_none_of_it_is_newer_than_the_oldest_server_that_is_opened(redis: Server) -> None:
+    named = [word[1:] for word in acl_line() if word.startswith("+")]
+    async with redis.client() as client:
+        if int((await client.info("server"))["redis_version"].split(".")[0]) < 7:
+            pytest.skip("a server that old does not know; but it runs all the others of these tests")
+        docs = await client.execute_command("COMMAND DOCS", *{name.partition("|")[0] for name in named}, "wait")
+    facts = {key.decode(): value for key, value in _pairs(docs)}
+    for name in named:
+        command, _, sub = name.partition("|")
+        entry = dict(_pairs(facts[command]))
+        if sub:
+            entry = dict(_pairs(dict(_pairs(entry[b"subcommands"]))[name.encode()]))
+        since = tuple(map(int, entry[b"since"].decode().split(".")))
+        assert since < (*_OLDEST, 99), f"{name} came with {entry[b'since'].decode()}"
+
+
+def _pairs(answer: Any) -> Iterator[tuple[Any, Any]]:
+    """RESP3 has maps, RESP2 lists instead."""
+    return iter(answer.items()) if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)

@@ -164,3 +164,20 @@ async def test_a_key_that_is_gone_stalls_nobody(
     got = await session.fetch(want(10), wait=1.0)
     assert envelope.id in {one.envelope.id for one in got}
     assert (await session.settle([make.complete(one) for one in got], number=1))[-1] == Done()
+
+
+async def test_an_entry_that_somebody_deleted_stalls_nobody(
+    redis: Server, broker: RedisBroker, session: RedisSession, held: Delivery
+) -> None:
+    """Redis before 7 keeps it pending, and answers with nothing in its place."""
+    envelope = make.envelope()
+    assert await broker.publish([envelope]) == [STORED]
+    (fresh,) = await taken(session, 1)
+    assert await session.settle([make.release(held), make.release(fresh)], number=1) == [Done()] * 2
+    async with redis.client() as client:
+        assert await client.xdel("{orcastra}:s:0:q", held.receipt) == 1
+    (again,) = await session.fetch(want(10), wait=1.0)
+    assert again.envelope.id == envelope.id
+    assert await session.settle([make.complete(again)], number=2) == [Done()]
+    (depth,) = await broker.inspect()
+    assert (depth.ready, depth.running) == (0, 0)

@@ -58,6 +58,7 @@ SECRET = "hunter2"
         f"kafka://host?sasl_passwd={SECRET}",
         f"kafka://host?api_key={SECRET}&auth_token={SECRET}",
         f"postgresql://u:{SECRET}@h1,h2/db?client_secret={SECRET}",
+        f"postgresql://h/db?listen_dsn=postgresql%3A%2F%2Fu%3A{SECRET}%40h",
     ],
 )
 def test_no_secret_is_shown(text: str) -> None:

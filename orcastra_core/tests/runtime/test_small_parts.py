@@ -154,6 +154,15 @@ async def test_events_are_kept_while_the_store_is_away(caplog: pytest.LogCapture
     await nowhere.flush()
 
 
+async def test_a_worker_ends_though_its_last_events_cannot_be_appended(caplog: pytest.LogCaptureFixture) -> None:
+    log = Log()
+    log.failures = 1
+    sink = EventSink(log, EagerClock(), random.Random(1))
+    sink.add(b"left")
+    await sink.end()
+    assert "the last 1 events are missing in the event log: gone" in caplog.text
+
+
 JUDGE = Judge(EventWriter(SessionId("s")), random.Random(1))
 
 

@@ -23,7 +23,9 @@ from orcastra_core.model.queue import QueueDepth, QueueSpec
 from orcastra_core.model.session import Swept
 from orcastra_core.model.task_state import Cancellation, Cancelled, State, TaskState
 from orcastra_redis import control, publish, server, sweep
+from orcastra_redis.advice import advised
 from orcastra_redis.beat import beat
+from orcastra_redis.clients import check_files
 from orcastra_redis.core import Core
 from orcastra_redis.dead_letters import RedisDeadLetters
 from orcastra_redis.events import RedisEvents
@@ -31,6 +33,9 @@ from orcastra_redis.results import RedisFeed, RedisResults
 from orcastra_redis.scheduler import RedisScheduler
 from orcastra_redis.session import RedisSession
 from orcastra_redis.settings import CLAIMS, LIMITS, Settings
+
+_SLOW_AT_ONCE = 200
+"""Envelopes with keys or a delay that one script stores."""
 
 
 class RedisBroker(Broker):
@@ -67,6 +72,8 @@ class RedisBroker(Broker):
             if self._core is not None and self._profile is not None:
                 self._open_core()
                 return self._profile
+            if self._settings.tls:
+                check_files(self._settings)
             core = Core(self._settings, self._clock)
             try:
                 async with asyncio.timeout(self._settings.connect_timeout):
@@ -75,14 +82,12 @@ class RedisBroker(Broker):
                     await core.listener.add(f"{core.link.prefix}soon", self._due_soon)
             except BrokerError as error:
                 await core.close()
-                if error.retryable and not isinstance(error, BrokerUnavailable):
-                    raise BrokerUnavailable(str(error)) from error
-                raise
+                raise advised(error, self._settings) from error.__cause__
             except TimeoutError as error:
                 await core.close()
-                raise BrokerUnavailable(
-                    f"{core.link.where}: no answer within {self._settings.connect_timeout:g} s"
-                ) from error
+                late = BrokerUnavailable(f"{core.link.where}: no answer within {self._settings.connect_timeout:g} s")
+                late.__cause__ = error
+                raise advised(late, self._settings) from error
             except BaseException:
                 await core.close()
                 raise
@@ -112,6 +117,15 @@ class RedisBroker(Broker):
 
     async def publish(self, batch: Sequence[Envelope], /, *, events: Sequence[bytes] = ()) -> Sequence[Published]:
         core = self._open_core()
+        # everybody else waits while a script runs, and these take 30 µs each, plain ones 5
+        slow = any(one.due is not None or one.dedup is not None or one.order_by is not None for one in batch)
+        most = _SLOW_AT_ONCE if slow else LIMITS.max_batch
+        answers: list[Published] = []
+        for at in range(0, len(batch), most):
+            answers += await self._publish(core, batch[at : at + most], events[at : at + most])
+        return answers
+
+    async def _publish(self, core: Core, batch: Sequence[Envelope], events: Sequence[bytes]) -> Sequence[Published]:
         prepared = publish.prepare(batch, core.now())
         if not prepared.sent:
             return prepared.answers([])

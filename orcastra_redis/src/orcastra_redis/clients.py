@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import ssl
+from pathlib import Path
 from typing import Any
 
 import hiredis
@@ -11,6 +13,8 @@ from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocket
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from orcastra_core.model.errors import InvalidOption
+from orcastra_redis.credentials import AskedFor
 from orcastra_redis.settings import Address, Settings
 
 _QUIET: dict[str, Any] = {}
@@ -46,7 +50,13 @@ _FASTER = {Connection: _Plain, SSLConnection: _Secure, UnixDomainSocketConnectio
 
 def connect(settings: Settings, address: Address | None = None) -> Any:
     """Return a client of one server, by default of the first that the URL names. Opens nothing yet."""
-    login: dict[str, Any] = {"username": settings.username, "password": settings.password, "db": settings.db}
+    login: dict[str, Any] = {"db": settings.db}
+    if settings.credentials is not None:
+        login["credential_provider"] = AskedFor(
+            settings.credentials, username=settings.username, timeout=settings.connect_timeout
+        )
+    else:
+        login |= {"username": settings.username, "password": settings.password}
     if settings.path is not None:
         client = Redis(unix_socket_path=settings.path, **login, **_common(settings))
     else:
@@ -74,6 +84,22 @@ def _common(settings: Settings) -> dict[str, Any]:
         "health_check_interval": 0,
         **_QUIET,
     }
+
+
+def check_files(settings: Settings) -> None:
+    """Raise InvalidOption if a file of the TLS parameters cannot be used."""
+    for name in ("tls_ca", "tls_cert", "tls_key"):
+        path = getattr(settings, name)
+        if path is not None and not Path(path).is_file():
+            raise InvalidOption(f"{name}={path}: there is no such file")
+    what = "tls_ca"
+    try:
+        context = ssl.create_default_context(cafile=settings.tls_ca)
+        what = "tls_cert, tls_key"
+        if settings.tls_cert is not None or settings.tls_key is not None:
+            context.load_cert_chain(settings.tls_cert or "", settings.tls_key)
+    except OSError as error:
+        raise InvalidOption(f"{what}: not to be used: {error.strerror or error}") from error
 
 
 def _tls(settings: Settings) -> dict[str, Any]:

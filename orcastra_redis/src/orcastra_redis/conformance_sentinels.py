@@ -47,7 +47,8 @@ class Sentinels(Setup):
         self._down_after = down_after
 
     async def start(self) -> None:
-        options = (*self.options, "--repl-diskless-sync-delay", "0")
+        # diskless, a replica counts as online up to a second before it is sent anything
+        options = (*self.options, "--repl-diskless-sync", "no")
         master = await self.ground.server(*options)
         following = ("--replicaof", "127.0.0.1", str(master.port))
         self.servers = [master, *[await self.ground.server(*options, *following) for _ in range(self._replicas)]]

@@ -25,18 +25,23 @@ _STATES = {
     b"M": State.DELAYED,
     b"X": State.DEAD,
 }
-_ANSWERS = {b"U": Cancelled.UNKNOWN, b"T": Cancelled.TOO_LATE, b"S": Cancelled.SIGNALLED}
+_ANSWERS = {
+    b"U": Cancelled.UNKNOWN,
+    b"T": Cancelled.TOO_LATE,
+    b"S": Cancelled.SIGNALLED,
+    b"R": Cancelled.REMOVED,
+}
 _AT_ONCE = 1000
 
 
 async def declare(core: Core, specs: Sequence[QueueSpec]) -> None:
     """Make queues known."""
-    for spec in specs:
-        await core.link.call("HSETNX", f"{core.link.prefix}lanes", spec.name, "", lasting=True)
+    if specs:
+        await core.link.run("declare", *(spec.name for spec in specs))
 
 
 async def cancel(core: Core, batch: Sequence[Cancellation]) -> list[Cancelled]:
-    """Cancel tasks, and push the results of those that waited."""
+    """Cancel tasks; those that waited end with their results stored and pushed, each in one step."""
     args: list[Any] = []
     try:
         for wish in batch:
@@ -46,24 +51,7 @@ async def cancel(core: Core, batch: Sequence[Cancellation]) -> list[Cancelled]:
         raise InvalidOption(str(error)) from error
     if not args:
         return []
-    said = await core.link.run("cancel", core.settings.events_max, *args)
-    answers: list[Cancelled] = []
-    for wish, code in zip(batch, said, strict=True):
-        answer = _ANSWERS.get(code, Cancelled.REMOVED)
-        if answer is Cancelled.REMOVED:
-            await _push(core, code[37:], wish)
-        answers.append(answer)
-    return answers
-
-
-async def _push(core: Core, raw: bytes, wish: Cancellation) -> None:
-    try:
-        reply = decode_envelope(raw).reply
-    except DeserializationError:
-        return
-    if reply is not None:
-        result = encode_result(wish.result)
-        await core.link.call("PUBLISH", f"{core.link.prefix}r:{reply}", len(result).to_bytes(4, "big") + result)
+    return [_ANSWERS[code] for code in await core.link.run("cancel", core.settings.events_max, *args)]
 
 
 async def find(core: Core, ids: Sequence[TaskId]) -> list[TaskState | None]:

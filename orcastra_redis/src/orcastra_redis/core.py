@@ -28,6 +28,7 @@ class Core:
         pid: And to which process.
         closed: Whether ``close`` was called.
         offset: Seconds the server's clock is ahead of ours.
+        lanes_from: Where among the lanes the next sweep goes on; the server's to understand.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -38,6 +39,7 @@ class Core:
         self.pid = os.getpid()
         self.closed = False
         self.offset = 0.0
+        self.lanes_from = b"0"
         self._clock = clock
         self._chores: asyncio.Queue[Callable[[], Awaitable[Any]]] = asyncio.Queue()
         self._doing: asyncio.Task[None] | None = None

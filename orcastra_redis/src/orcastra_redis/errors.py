@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import ssl
+
 from redis import exceptions as raised
 
 from orcastra_core.model.errors import (
@@ -18,7 +22,7 @@ _AGAIN = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREP
 
 def translate(error: BaseException, where: str) -> BrokerError:
     """Return our error for one of redis-py's, or of the socket's."""
-    text = f"{where}: {str(error) or type(error).__name__}"
+    text = f"{where}: {_said(error, where)}"
     if isinstance(error, raised.AuthenticationError | raised.AuthorizationError | raised.NoPermissionError):
         return AuthenticationFailed(text)
     if isinstance(error, raised.OutOfMemoryError):
@@ -37,6 +41,31 @@ def translate(error: BaseException, where: str) -> BrokerError:
         if any(word in str(error)[:200] for word in _AGAIN) or isinstance(error, raised.ReadOnlyError):
             return BrokerUnavailable(text)
     return BrokerError(text)
+
+
+def os_error(error: BaseException | None) -> OSError | None:
+    """Return the operating system's error behind one of redis-py's, if there is one."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _said(error: BaseException, where: str) -> str:
+    text = str(error) or type(error).__name__
+    behind = os_error(error)
+    if behind is not None and isinstance(error, raised.ConnectionError):
+        named = re.search(r" (?:connecting to|reading from|writing to) (\S+?)\.? ", text)
+        if isinstance(behind, ssl.SSLCertVerificationError):
+            text = f"its certificate is not accepted: {behind.verify_message}"
+        elif behind.errno is not None and behind.errno > 0 and not isinstance(behind, ssl.SSLError):
+            text = os.strerror(behind.errno)
+        elif behind.strerror:
+            text = behind.strerror
+        if named is not None and where != f"redis at {named[1]}":  # one of several
+            text = f"{named[1]}: {text}"
+    elif text.startswith("HELLO must be called with the client already authenticated"):
+        text = "Authentication required."
+    return text.removesuffix(".")
 
 
 CLIENT_ERRORS = (raised.RedisError, OSError, TimeoutError)

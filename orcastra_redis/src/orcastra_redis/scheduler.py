@@ -20,6 +20,9 @@ from orcastra_redis.publish import prepare
 if TYPE_CHECKING:
     from orcastra_core.interfaces.broker import Broker
 
+_AT_ONCE = 100
+"""Most that one script makes ready: everybody else waits for it, about 1 ms."""
+
 
 class RedisScheduler(Scheduler):
     """Schedules of the domain; ``promote`` for its own broker fires each in one step."""
@@ -106,8 +109,13 @@ class RedisScheduler(Scheduler):
 
     async def _promote_delayed(self, limit: int) -> tuple[int, float | None]:
         core = self._core_of()
-        done, next_in, _ = await core.link.run("promote", core.settings.events_max, limit)
-        return int(done), float(next_in) if next_in else None
+        promoted = 0
+        while True:
+            most = min(limit - promoted, _AT_ONCE)
+            done, next_in, _ = await core.link.run("promote", core.settings.events_max, most)
+            promoted += int(done)
+            if int(done) < _AT_ONCE or promoted >= limit:
+                return promoted, float(next_in) if next_in else None
 
     @property
     def _place(self) -> tuple[object, ...]:

@@ -8,13 +8,14 @@ from typing import Any
 import attrs
 
 from orcastra_core.interfaces.clock import Clock
-from orcastra_core.model.errors import BrokerError, ContractMismatch, InvalidOption
-from orcastra_core.model.profile import Durability, Profile
+from orcastra_core.model.errors import BrokerError, InvalidOption
+from orcastra_core.model.profile import Cap, Durability, Profile
+from orcastra_redis import layout
 from orcastra_redis.core import Core
-from orcastra_redis.settings import CLAIMS, LAYOUT, LIMITS, NOTES
+from orcastra_redis.settings import CLAIMS, LIMITS, NOTES
 
-CONTRACT = "0.1"
 _OLDEST = (6, 2)
+_FORGETS = "a server without appendonly forgets sessions, and all else, when it ends"
 
 
 async def greet(core: Core, clock: Clock) -> Profile:
@@ -29,9 +30,12 @@ async def greet(core: Core, clock: Clock) -> Profile:
     version, mode = str(facts["redis_version"]), str(facts.get("redis_mode", "standalone"))
     if tuple(map(int, version.split(".")[:2])) < _OLDEST:
         raise InvalidOption(f"{core.link.where}: Redis {version} is too old; {_OLDEST[0]}.{_OLDEST[1]} is needed")
-    if (mode == "cluster") is not core.settings.cluster:
-        wanted = int(mode == "cluster")
-        raise InvalidOption(f"{core.link.where}: it runs in {mode} mode; the URL has to say cluster={wanted}")
+    if mode == "sentinel":
+        raise InvalidOption(f"{core.link.where}: it is a sentinel; add sentinel=<name of the master> to the URL")
+    if mode == "cluster" and not core.settings.cluster:
+        raise InvalidOption(f"{core.link.where}: it is a node of a cluster; add cluster=1 to the URL")
+    if mode != "cluster" and core.settings.cluster:
+        raise InvalidOption(f"{core.link.where}: it is no cluster; leave cluster=1 out of the URL")
     policy = str(facts.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction" and not core.settings.unsafe_eviction:
         raise InvalidOption(
@@ -41,19 +45,16 @@ async def greet(core: Core, clock: Clock) -> Profile:
     before = clock.now()
     seconds, microseconds = await core.link.call("TIME")
     core.offset = int(seconds) + int(microseconds) / 1e6 - (before + clock.now()) / 2
-    layout, contract = await core.link.run("open", LAYOUT, CONTRACT)
-    if int(layout) > LAYOUT:
-        raise ContractMismatch(
-            f"{core.link.where}: domain {core.settings.domain!r} has layout {int(layout)} of contract"
-            f" {contract.decode()}, this release knows {LAYOUT}; upgrade orcastra-redis"
-        )
+    await layout.establish(core.link)
+    durability = await _durability(core, facts)
+    forgets = durability is Durability.PROCESS
     return Profile(
         server=f"Redis {version}",
-        capabilities=CLAIMS,
+        capabilities=CLAIMS - {Cap.STABLE_SESSION} if forgets else CLAIMS,
         limits=attrs.evolve(LIMITS, connect_timeout=core.settings.connect_timeout),
-        durability=await _durability(core, facts),
+        durability=durability,
         clock_offset=core.offset if abs(core.offset) > 0.05 else 0.0,
-        notes=dict(NOTES),
+        notes=NOTES | ({Cap.STABLE_SESSION: _FORGETS} if forgets else {}),
     )
 
 

@@ -12,6 +12,7 @@ from orcastra_core.model.broker_url import BrokerUrl, flag, seconds
 from orcastra_core.model.errors import InvalidOption
 from orcastra_core.model.names import DomainName
 from orcastra_core.model.profile import Cap, Limits
+from orcastra_redis.credentials import Credentials, credentials_of
 
 CLAIMS = frozenset(Cap) - {Cap.TX_PUBLISH, Cap.TX_COMPLETE}
 
@@ -31,7 +32,6 @@ TIMEOUT = 5.0
 
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
-LAYOUT = 1
 
 Address: TypeAlias = tuple[str, int]
 """A host and a port."""
@@ -48,6 +48,7 @@ class Settings:
         tls: Whether to speak TLS.
         username: Who to be.
         password: And how to prove it.
+        credentials: Who says it anew for each connection, instead of a password.
         domain: The unit of isolation.
         events_max: Pieces the event log keeps, about; the oldest go first.
         timeout: Seconds an answer may take.
@@ -73,6 +74,7 @@ class Settings:
     tls: bool = False
     username: str | None = None
     password: str | None = None
+    credentials: Credentials | None = None
     domain: DomainName
     events_max: int = EVENTS_MAX
     timeout: float = TIMEOUT
@@ -96,6 +98,8 @@ class Settings:
         """Read a URL. Raises InvalidOption for parameters that are unknown or bad, or that do not go together."""
         on_path = url.scheme == "unix"
         options = url.options({**_READERS, "db": _number} if on_path else _READERS)
+        if "credentials" in options:
+            options["credentials"] = _credentials(url, options["credentials"])
         common = {"username": url.username, "password": url.password, "domain": url.domain, **options}
         if on_path:
             if not url.path or url.hosts:
@@ -117,6 +121,8 @@ class Settings:
         return self.cluster or self.sentinel is not None
 
     def _check(self, url: BrokerUrl) -> None:
+        if self.credentials is not None and self.password is not None:
+            raise InvalidOption(f"{url}: a password and credentials= exclude each other")
         if len(self.hosts) > 1 and not self.routed:
             raise InvalidOption(f"{url}: several hosts need cluster=1 or sentinel=<name of the master>")
         if self.cluster and self.sentinel is not None:
@@ -139,6 +145,13 @@ class Settings:
         """What every key of the domain begins with: one hash tag, so that they share a slot."""
         tag = self.domain.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
         return f"{{{tag}}}:"
+
+
+def _credentials(url: BrokerUrl, text: str) -> Credentials:
+    try:
+        return credentials_of(text)
+    except ValueError as error:
+        raise InvalidOption(f"{url}: credentials={text}: {error}") from error
 
 
 def _host(text: str, usual: int) -> Address:
@@ -189,6 +202,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "connect_timeout": seconds,
     "protocol": _protocol,
     "client_name": _name,
+    "credentials": str,
     "wait_replicas": _number,
     "cluster": flag,
     "sentinel": _name,

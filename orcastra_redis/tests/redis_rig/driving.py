@@ -26,12 +26,16 @@ class Shop:
         task: Waits for ``seconds``, then notes its number.
         ran: How often each number was run.
         stored: Ids of the tasks of which the store said that it has them.
+        told_at: When it said so of each, by the event loop's clock.
+        errors: Why others were not confirmed.
     """
 
     def __init__(self, url: str, *, seconds: float = 0.0) -> None:
         self.app = Orcastra(url)
         self.ran: Counter[int] = Counter()
         self.stored: set[str] = set()
+        self.told_at: dict[str, float] = {}
+        self.errors: list[BaseException] = []
 
         @self.app.task(name="note", queue="q")
         async def note(number: int) -> int:
@@ -44,8 +48,11 @@ class Shop:
     async def submit(self, numbers: range) -> None:
         """Submit a task for each number, and note what was confirmed."""
         for outcome in await self.app.submit_many(self.task.call(number) for number in numbers):
-            if outcome.ok:
-                self.stored.add(outcome.handle.id)
+            if outcome.error is not None:
+                self.errors.append(outcome.error)
+                continue
+            self.stored.add(outcome.handle.id)
+            self.told_at[outcome.handle.id] = asyncio.get_running_loop().time()
 
 
 @asynccontextmanager

@@ -41,9 +41,8 @@
         ├── ResultExpired           finished, but its result is gone
         └── TaskUnknown             (LookupError) never stored here, or long forgotten
 
-Expected outcomes (STALE, Duplicate) are values, not exceptions. A backend
-translates its client's exceptions at one edge, keeps ``__cause__`` and sets
-``retryable``; nothing outside this tree leaves a backend.
+Expected outcomes (STALE, Duplicate) are values, not exceptions. A backend translates its client's
+exceptions at one edge, keeps ``__cause__`` and sets ``retryable``; nothing outside this tree leaves it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from typing import Any
 
@@ -13,6 +14,8 @@ from orcastra_core.model.event import EventKind
 from orcastra_core.model.ids import TaskId
 from orcastra_core.runtime.patience import Patience
 from orcastra_core.serialization.event_codec import EventWriter
+
+_log = logging.getLogger("orcastra.runtime")
 
 _MOST = 10_000
 
@@ -62,6 +65,13 @@ class EventSink:
                 self._patience.success()
             except BrokerError as error:
                 await self._patience.pause(error)
+
+    async def end(self) -> None:
+        """Append what is left, or say in the log that it could not be: a worker's work is done without it."""
+        try:
+            await self.flush()
+        except BrokerError as error:
+            _log.warning("the last %d events are missing in the event log: %s", len(self._records), error)
 
     async def flush(self) -> None:
         """Append what was added so far. Raises BrokerError, and then keeps it."""

@@ -128,7 +128,7 @@ class Worker:
                     reaped = await self._serve(session, executor, promoters, sink)
                 # what a reaped session's tasks still do is discarded, but not unsaid
                 await self._drain(executor)
-                await sink.flush()
+                await sink.end()
                 for task in background:
                     task.cancel()
         except* BrokerError as group:

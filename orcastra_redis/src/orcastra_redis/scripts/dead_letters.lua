@@ -1,5 +1,6 @@
--- ARGV: prefix, 'page', queue or '', the id behind which to begin or '', most; or 'get', ids.
--- Returns for each letter {id, queue, value, counts, reason, error, at}, '' for none. A page passes over those that expired.
+-- ARGV: prefix, 'page' or 'ids', queue or '', the id behind which to begin or '', most; or 'get', ids.
+-- Returns for each letter {id, queue, value, counts, reason, error, at}, '' for none, or with 'ids' its id. A page passes over
+-- those that expired.
 local answers = {}
 local function letter(id)
   local f = call('HMGET', P .. 'x:' .. id, 'q', 'e', 'c', 'r', 'x', 'at')
@@ -11,8 +12,13 @@ if ARGV[2] == 'get' then
 end
 local index = P .. 'dead' .. (ARGV[3] ~= '' and ':' .. ARGV[3] or '')
 local from = ARGV[4] ~= '' and '(' .. ARGV[4] or '-'
-for _, id in ipairs(call('ZRANGEBYLEX', index, from, '+', 'LIMIT', 0, ARGV[5])) do
-  local found = letter(id)
-  if found == '' then call('ZREM', index, id) else answers[#answers + 1] = found end
-end
+if ARGV[2] == 'ids' then return call('ZRANGEBYLEX', index, from, '+', 'LIMIT', 0, ARGV[5]) end
+repeat
+  local ids = call('ZRANGEBYLEX', index, from, '+', 'LIMIT', 0, ARGV[5] - #answers)
+  for _, id in ipairs(ids) do
+    local found = letter(id)
+    if found == '' then call('ZREM', index, id) else answers[#answers + 1] = found end
+    from = '(' .. id
+  end
+until #ids == 0
 return answers

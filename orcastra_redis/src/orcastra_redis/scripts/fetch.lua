@@ -102,7 +102,11 @@ for i = 1, queues do
         if #back > 0 then
           local ids = {}
           for at, pending in ipairs(back) do ids[at] = pending[1] end
-          local claimed = call('XCLAIM', key, 'w', session, 0, unpack(ids))
+          local claimed = {}
+          for at, raw in ipairs(call('XCLAIM', key, 'w', session, 0, unpack(ids))) do
+            -- before Redis 7 false stands for what somebody deleted, and it stays pending
+            if raw then claimed[#claimed + 1] = raw else call('XACK', key, 'w', ids[at]) end
+          end
           if #claimed > 0 then
             local counts = changed_counts(claimed)
             for at, raw in ipairs(claimed) do

@@ -16,6 +16,8 @@ for i = 5, #ARGV do
     call('ZREM', P .. 'dead', id)
     call('ZREM', P .. 'dead:' .. queue, id)
     forgotten = forgotten + 1
+  elseif not queue then
+    call('ZREM', P .. 'dead' .. (ARGV[3] ~= '' and ':' .. ARGV[3] or ''), id) -- it expired
   end
 end
 return forgotten

@@ -1,5 +1,5 @@
--- Check or make the layout. ARGV: prefix, layout, contract. Returns {layout, contract} as stored.
+-- Make the layout where there is none. ARGV: prefix, layout, contract. Returns {layout, contract} as stored.
 local meta = P .. 'meta'
-call('HSETNX', meta, 'layout', ARGV[2])
-call('HSETNX', meta, 'contract', ARGV[3])
+call('HDEL', meta, '-') -- of nothing: a first write that is allowed at maxmemory, but not to a replica
+if call('HEXISTS', meta, 'layout') == 0 then call('HSET', meta, 'layout', ARGV[2], 'contract', ARGV[3]) end
 return call('HMGET', meta, 'layout', 'contract')

@@ -39,6 +39,7 @@ for at = 1, math.min(most, #ids) do
   local id = ids[at]
   local _, _, _, special = take_waiting(id, call('GET', record(id)) or 'A0-0 0 ' .. queue)
   call('DEL', record(id))
+  call('HDEL', P .. 'wishes', id)
   taken[at] = {id, special or ''}
 end
 for _, one in ipairs(taken) do free_keys(one[1], queue, one[2], true) end

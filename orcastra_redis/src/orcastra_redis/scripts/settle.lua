@@ -37,6 +37,9 @@ local function hand_back(key, at, queue, id, counts)
   ready(queue, 1)
 end
 
+-- A wish to cancel ends with the hand-over that it was meant for.
+local wished = call('EXISTS', P .. 'wishes') == 1
+
 -- Plain completions of one lane: what is acknowledged together is deleted together.
 local function complete_all(i, answers)
   local level, queue, ttl, reply, n = ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], tonumber(ARGV[i + 5])
@@ -51,12 +54,14 @@ local function complete_all(i, answers)
   end
   call('XDEL', key, unpack(positions))
   local base = i + 5 + n
+  local head, stands = finished(ttl)
   for at = 1, n do
     if stale and stale[at] then
       answers[first + at] = 's'
     else
       local result = ARGV[base + 2 * at]
-      finish(ARGV[base + 2 * at - 1], result, ttl)
+      call('SET', record(ARGV[base + 2 * at - 1]), ttl > 0 and head .. result or head, 'PX', stands)
+      if wished then call('HDEL', P .. 'wishes', ARGV[base + 2 * at - 1]) end
       push(reply, result)
       answers[first + at] = 'd'
     end

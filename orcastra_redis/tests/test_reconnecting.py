@@ -1,0 +1,58 @@
+"""Clients of a server that is gone: they try again now and then, and not in step."""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis_rig import Open, insisted, until
+
+from orcastra_core.model.broker_url import BrokerUrl
+from orcastra_redis import RedisBroker
+from orcastra_redis.conformance_servers import Server
+
+CLIENTS = 30
+
+
+async def test_many_clients_do_not_come_back_in_step(redis: Server) -> None:
+    brokers = [RedisBroker(BrokerUrl.parse(redis.url)) for _ in range(CLIENTS)]
+    loop = asyncio.get_running_loop()
+    came: list[float] = []
+
+    def note(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(loop.time())
+        writer.close()
+
+    try:
+        for broker in brokers:
+            await broker.open()
+        redis.kill()
+        stranger = await asyncio.start_server(note, *redis.address)
+        await asyncio.sleep(4.0)
+        stranger.close()
+        await stranger.wait_closed()
+        end = came[-1]
+        late = [moment for moment in came if moment > end - 2.0]
+        assert CLIENTS <= len(late) <= CLIENTS * 5, "each tries again once in 0.5 to 1 s"
+        assert len({int(moment / 0.05) for moment in late}) > 10, "in step they would come at three moments or four"
+        await redis.start()
+        for broker in brokers:
+            assert await insisted(broker.inspect) == []
+    finally:
+        for broker in brokers:
+            await broker.close()
+
+
+async def test_a_client_of_a_server_that_comes_back_is_told_within_a_second(redis: Server, opened: Open) -> None:
+    broker = await opened()
+    feed = await broker.results.subscribe()
+    redis.kill()
+    await asyncio.sleep(1.5)
+    await redis.start()
+    began = asyncio.get_running_loop().time()
+    link = broker._open_core().link
+
+    async def heard() -> bool:
+        return bool(await link.call("PUBLISH", f"{link.prefix}r:{feed.channel}", b""))
+
+    await until(heard, "it listens again", seconds=3.0)
+    assert asyncio.get_running_loop().time() - began < 1.5
