@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import pytest
 from redis_rig import Open, insisted, until
 
 from orcastra_core.model.broker_url import BrokerUrl
@@ -56,3 +58,42 @@ async def test_a_client_of_a_server_that_comes_back_is_told_within_a_second(redi
 
     await until(heard, "it listens again", seconds=3.0)
     assert asyncio.get_running_loop().time() - began < 1.5
+
+
+async def test_a_channel_that_is_added_while_the_listener_connects_is_heard(
+    redis: Server, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = (await opened(redis.url))._open_core()
+    listener = core.listener
+    await listener.stop()
+    client = await core.link.reach()
+    make, adding = client.pubsub, list[asyncio.Task[None]]()
+
+    def pubsub() -> Any:
+        made = make()
+        subscribe = made.subscribe
+
+        async def slowly(*channels: str) -> None:
+            await subscribe(*channels)
+            if not adding:
+                adding.append(asyncio.create_task(listener.add("late", lambda message: None)))
+                await asyncio.sleep(0)
+
+        made.subscribe = slowly
+        return made
+
+    monkeypatch.setattr(client, "pubsub", pubsub)
+    listener.start()
+    await until(lambda: bool(adding), "it connects")
+    await adding[0]
+
+
+async def test_who_wants_to_be_heard_does_not_wait_for_a_pause(redis: Server, opened: Open) -> None:
+    listener = (await opened())._open_core().listener
+    redis.kill()
+    await until(lambda: listener.error is not None, "it notices")
+    await asyncio.sleep(2.0)  # by now its pauses are long
+    await redis.start()
+    began = asyncio.get_running_loop().time()
+    await listener.add("wanted", lambda message: None)
+    assert asyncio.get_running_loop().time() - began < 0.4

@@ -41,6 +41,7 @@ class Listener:
         self._callbacks: dict[str, Callable[[bytes | None], None]] = {}
         self._subscribed: dict[str, asyncio.Event] = {}
         self._pubsub: Any = None
+        self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._since: float | None = None
         self.error: BaseException | None = None
@@ -89,6 +90,8 @@ class Listener:
         """Listen to a channel; returns once what is said there is heard. Raises BrokerError if it takes too long."""
         self._callbacks[channel] = callback
         heard = self._subscribed[channel] = asyncio.Event()
+        if self._pubsub is None:
+            self._wanted.set()
         try:
             async with asyncio.timeout(self._link.settings.timeout):
                 await self._say(channel)
@@ -110,6 +113,7 @@ class Listener:
     async def _live(self) -> None:
         pause, quiet = _RECONNECT[0], False
         while True:
+            self._wanted.clear()
             try:
                 await self._listen()
             except CLIENT_ERRORS as error:
@@ -120,7 +124,11 @@ class Listener:
                     quiet = True
                 if self._since is not None:
                     self._lost(error)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: TID251 - jitter before a new connection
+            try:
+                async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):
+                    await self._wanted.wait()  # who wants to be heard now does not wait for a pause to end
+            except TimeoutError:
+                pass
             pause = min(pause * 2, _RECONNECT[1])
 
     def _lost(self, error: BaseException | None = None) -> None:
@@ -133,8 +141,11 @@ class Listener:
         client = await self._link.reach()
         pubsub = client.pubsub()
         try:
-            await pubsub.subscribe(f"{self._link.prefix}hello", *self._callbacks)
+            said = {f"{self._link.prefix}hello", *self._callbacks}
+            await pubsub.subscribe(*said)
             self._pubsub = pubsub
+            if late := self._callbacks.keys() - said:  # added meanwhile
+                await pubsub.subscribe(*late)
             for callback in list(self._callbacks.values()):
                 callback(None)
             answered = asked = before = loop.time()
