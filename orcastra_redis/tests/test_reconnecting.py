@@ -9,6 +9,7 @@ import pytest
 from redis_rig import Open, insisted, until
 
 from orcastra_core.model.broker_url import BrokerUrl
+from orcastra_core.model.errors import BrokerUnavailable
 from orcastra_redis import RedisBroker
 from orcastra_redis.conformance_servers import Server
 
@@ -97,3 +98,24 @@ async def test_who_wants_to_be_heard_does_not_wait_for_a_pause(redis: Server, op
     began = asyncio.get_running_loop().time()
     await listener.add("wanted", lambda message: None)
     assert asyncio.get_running_loop().time() - began < 0.4
+
+
+async def test_a_connection_that_another_call_closes_while_it_is_made(
+    redis: Server, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = (await opened(redis.url))._open_core().link
+    pool = (await link.reach()).connection_pool
+    await pool.disconnect()
+    connect = pool.connection_class.connect_check_health
+
+    async def closed(connection: Any, **options: Any) -> None:
+        await connect(connection, **options)
+        if not options.get("check_health", True):
+            await connection.disconnect()
+
+    monkeypatch.setattr(pool.connection_class, "connect_check_health", closed)
+    monkeypatch.setattr(pool, "ensure_connection", lambda connection: asyncio.sleep(0))
+    with pytest.raises(BrokerUnavailable, match="closed while it was made"):
+        await link.call("PING")
+    monkeypatch.undo()
+    assert await link.call("PING") in (b"PONG", True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import hiredis
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import TimeoutError as NoAnswer
 
 from orcastra_core.model.errors import InvalidOption
 from orcastra_redis.credentials import AskedFor
@@ -26,22 +30,47 @@ if "maint_notifications_config" in inspect.signature(Redis.__init__).parameters:
     _QUIET["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
 
 
-class _Packed:
-    """Commands written by hiredis: a batch of ours has hundreds of arguments, and joining them in Python took as long as all else."""
+class _Quick(AbstractConnection):
+    """Commands packed by hiredis, and written without a task of their own.
+
+    A batch of ours has hundreds of arguments, and joining them in Python took as long as all else. The library (8.1) puts each
+    write into a task, a turn of the loop later: another call may have closed the connection by then.
+    """
 
     def pack_command(self, *args: Any) -> list[bytes]:
         return [hiredis.pack_command(args)]
 
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        assert not isinstance(command, bytes | str)
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        writer = self._writer
+        if writer is None:
+            raise NoConnection("it was closed while it was made")
+        try:
+            writer.writelines(command)
+            async with asyncio.timeout(self.socket_timeout):
+                await writer.drain()
+        except TimeoutError:
+            await self.disconnect(nowait=True)
+            raise NoAnswer("the server does not take what is written to it") from None
+        except OSError as error:
+            await self.disconnect(nowait=True)
+            raise NoConnection(str(error)) from error
+        except BaseException:  # half a command may be on its way
+            await self.disconnect(nowait=True)
+            raise
 
-class _Plain(_Packed, Connection):
+
+class _Plain(_Quick, Connection):
     pass
 
 
-class _Secure(_Packed, SSLConnection):
+class _Secure(_Quick, SSLConnection):
     pass
 
 
-class _Local(_Packed, UnixDomainSocketConnection):
+class _Local(_Quick, UnixDomainSocketConnection):
     pass
 
 
