@@ -134,6 +134,7 @@ class Proof:
         return perf_counter() > self._ends
 
     async def _begin(self) -> Domain:
+        await self._close()  # of an example that ended in the middle, which is then tried once more
         self._open = Domain(self._t.harness, f"{self._t.domain}.{next(self._names)}", self._seed)
         self._open.silences = self._silences
         await self._open.open()
