@@ -11,7 +11,7 @@ PYTHON   ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11
               "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
 # The servers that the tests need. A backend joins the list when its tests do.
-SERVICES := redis
+SERVICES := redis postgres
 ARGS     ?=
 
 say = @printf '── %s\n' '$(1)'

@@ -1,9 +1,10 @@
-"""Print the figures of brokers: ``python -m benchmarks [memory] [sqlite] [redis] [--rounds 5] [--tasks 50000]``.
+"""Print the figures of brokers: ``python -m benchmarks [memory] [sqlite] [redis] [postgres] [--rounds 5] [--tasks 50000]``.
 
 One process, no-op tasks, results and events on. Every figure is the median of
 the rounds, with the lowest and the highest beside it, because machines are noisy;
-the ceiling is the store without the runtime, measured in the same rounds. Redis is the
-one that ``ORCASTRA_TEST_REDIS_URL`` names, as ``scripts/services run redis -- …`` sets it.
+the ceiling is the store without the runtime, measured in the same rounds. Servers are those that
+``ORCASTRA_TEST_REDIS_URL`` and its like name, as ``scripts/services run redis -- …`` sets them.
+``PGQUEUER_PYTHON=venv/bin/python`` has pgqueuer measured beside our Postgres, if that Python has it.
 """
 
 from __future__ import annotations
@@ -18,20 +19,27 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ceiling, ceiling_redis, measures
+from benchmarks import ceiling, ceiling_postgres, ceiling_redis, measures, peer_pgqueuer
 from orcastra_core.cli.event_loop import run
 
 EMBEDDED = ("memory", "sqlite")
-BROKERS = (*EMBEDDED, "redis")
-REDIS = "ORCASTRA_TEST_REDIS_URL"
+SERVERS = {"redis": "ORCASTRA_TEST_REDIS_URL", "postgres": "ORCASTRA_TEST_POSTGRES_URL"}
+BROKERS = (*EMBEDDED, *SERVERS)
+CEILINGS = {
+    "sqlite": ceiling.raw_store,
+    "redis": ceiling_redis.raw_redis,
+    "postgres": ceiling_postgres.raw_postgres,
+}
 
 
 def url_of(broker: str, folder: str, number: int) -> str:
     """Return the URL of a fresh store."""
-    if broker == "redis":
-        if REDIS not in os.environ:
-            raise SystemExit(f"{REDIS} is not set; run: scripts/services run redis -- python -m benchmarks redis")
-        return f"{os.environ[REDIS]}?domain=bench-{os.getpid()}-{number}"
+    if broker in SERVERS:
+        variable = SERVERS[broker]
+        if variable not in os.environ:
+            hint = f"scripts/services run {broker} -- python -m benchmarks {broker}"
+            raise SystemExit(f"{variable} is not set; run: {hint}")
+        return f"{os.environ[variable]}?domain=bench-{os.getpid()}-{number}"
     return f"memory://bench{number}" if broker == "memory" else f"sqlite:///{Path(folder) / f'bench{number}.db'}"
 
 
@@ -48,7 +56,7 @@ def main() -> None:
         nargs="*",
         choices=[*BROKERS, []],
         metavar="BROKER",
-        help="memory, sqlite, redis; the embedded ones if none",
+        help=f"{', '.join(BROKERS)}; the embedded ones if none",
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured")
     parser.add_argument("--tasks", type=int, default=50_000, help="tasks of the bulk measures")
@@ -61,7 +69,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="orcastra-bench-") as folder:
             for number in range(options.rounds):
                 steps: list[Callable[[str, int], Coroutine[Any, Any, dict[str, float]]]] = [
-                    {"sqlite": ceiling.raw_store, "redis": ceiling_redis.raw_redis}.get(broker, ceiling.nothing),
+                    CEILINGS.get(broker, ceiling.nothing),
+                    *([peer_pgqueuer.pgqueuer] if broker == "postgres" else []),
                     ceiling.broker_alone,
                     measures.submits,
                     measures.drain,

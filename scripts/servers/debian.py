@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from servers import installed
 from servers.service import Command, ServerError, say
 
 _TOOLS = ("apt-get", "dpkg")
@@ -21,47 +22,63 @@ def available() -> bool:
     return all(shutil.which(tool) for tool in _TOOLS)
 
 
-def program(name: str, package: str) -> Command:
+def program(name: str, package: str, *, folders: Sequence[str] = (), for_others: bool = False) -> Command:
     """A program out of a package, with the libraries it needs beside those that the machine has.
 
     Unpacked once into the user's cache; one process at a time does it.
 
+    Args:
+        name: The program.
+        package: What it is in.
+        folders: Where it may be in there, beside the usual places.
+        for_others: Another account than ours is to run it, so the cache has to be where all can read.
+
     Raises:
         ServerError: apt-get cannot fetch it, or what it fetched does not run here.
     """
-    cache = _cache()
-    with (cache / f"{package}.lock").open("w") as lock:
+    place = cache(for_others=for_others)
+    with (place / f"{package}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        root = cache / package
-        found = _runnable(root, name)
+        root = place / package
+        found = _runnable(root, name, folders)
         if found is None:
             say(f"{package}: unpacking Debian's package into {root}; nothing is installed")
             shutil.rmtree(root, ignore_errors=True)
             _unpack(package, root)
-            found = _runnable(root, name)
+            found = _runnable(root, name, folders)
     if found is None:
         raise ServerError(f"the package {package} does not run on this machine")
     return found
 
 
-def _cache() -> Path:
+def cache(*, for_others: bool) -> Path:
+    """Where what was fetched is kept; made if need be."""
     home = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME", "/nonexistent")) / ".cache"
-    cache = Path(home) / "orcastra" / "services"
+    if for_others and os.geteuid() == 0:  # root's home is closed
+        home = "/var/cache"
+    place = Path(home) / "orcastra" / "services"
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=cache).close()
+        place.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=place).close()
     except OSError:  # an account without a home of its own
-        cache = Path(tempfile.mkdtemp(prefix="orcastra-packages-"))
-    return cache
+        place = Path(tempfile.mkdtemp(prefix="orcastra-packages-"))
+        place.chmod(0o755 if for_others else 0o700)
+    return place
 
 
-def _runnable(root: Path, name: str) -> Command | None:
-    path = next((root / folder / name for folder in ("usr/bin", "usr/sbin") if (root / folder / name).exists()), None)
-    if path is None:
+def _runnable(root: Path, name: str, folders: Sequence[str]) -> Command | None:
+    found = installed.inside(root, name, ("usr/bin", "usr/sbin", *folders))
+    if found is None:
         return None
-    libraries = sorted({str(library.parent) for library in root.rglob("*.so*")})
-    if libraries:
-        path = _with_libraries(path, libraries, root / name)
+    libraries = sorted({str(library.parent) for library in root.rglob("*.so*") if _links_to(library)})
+    path = found
+    if libraries:  # what it starts, it looks for beside itself
+        wrappers = root / "programs"
+        wrappers.mkdir(exist_ok=True)
+        for one in found.parent.iterdir():
+            if os.access(one, os.X_OK):
+                _with_libraries(one, libraries, wrappers / one.name)
+        path = wrappers / name
     try:
         tried = _run([str(path), "--version"], timeout=10.0)
     except (OSError, subprocess.TimeoutExpired):
@@ -69,7 +86,12 @@ def _runnable(root: Path, name: str) -> Command | None:
     return Command([str(path)]) if tried.returncode == 0 else None
 
 
-def _with_libraries(path: Path, libraries: Sequence[str], wrapper: Path) -> Path:
+def _links_to(library: Path) -> bool:
+    """Whether programs are linked to it. Modules that a program loads by itself are not named lib."""
+    return library.name.startswith("lib")
+
+
+def _with_libraries(path: Path, libraries: Sequence[str], wrapper: Path) -> None:
     """Write a program that runs another one with libraries of its own: tests start it by its name alone."""
     fresh = wrapper.with_suffix(".new")
     where = shlex.quote(":".join(libraries))
@@ -79,7 +101,6 @@ def _with_libraries(path: Path, libraries: Sequence[str], wrapper: Path) -> Path
     )
     fresh.chmod(0o755)
     fresh.replace(wrapper)
-    return wrapper
 
 
 def _unpack(package: str, root: Path) -> None:
@@ -99,7 +120,18 @@ def _unpack(package: str, root: Path) -> None:
             done = _run(["dpkg", "-x", str(archive), str(unpacked)])
             if done.returncode != 0:
                 raise ServerError(f"dpkg cannot unpack {archive.name}: {done.stderr.strip()}")
+        _relink(unpacked)
         unpacked.replace(root)
+
+
+def _relink(root: Path) -> None:
+    """Have links that name a place on the machine, as to /etc, name the same place in here."""
+    for link in (path for path in root.rglob("*") if path.is_symlink()):
+        target = link.readlink()
+        inside = root / target.relative_to("/") if target.is_absolute() else link
+        if target.is_absolute() and inside.exists():
+            link.unlink()
+            link.symlink_to(os.path.relpath(inside, link.parent))
 
 
 def _fetch(package: str, work: Path, options: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from servers.service import ServerError, Service
+from servers.service import Advertised, ServerError, Service
 
 _ANSWER = 10.0  # seconds for a word with the engine
 _PULL = 300.0  # seconds for an image that is not there yet
@@ -31,8 +31,11 @@ def start(service: Service) -> tuple[str, int]:
     Raises:
         ServerError: The image cannot be had or does not start.
     """
-    publish = f"127.0.0.1::{service.container_port}"
-    arguments = ["run", "--detach", "--rm", "--publish", publish, service.image, *service.container_arguments()]
+    outside = service.host_port if isinstance(service, Advertised) else ""
+    publish = f"127.0.0.1:{outside}:{service.container_port}"
+    variables = [word for pair in service.container_environment().items() for word in ("--env", "=".join(pair))]
+    options = ["--detach", "--rm", "--publish", publish, *variables]
+    arguments = ["run", *options, service.image, *service.container_arguments()]
     try:
         started = _docker(*arguments, timeout=_PULL)
     except subprocess.TimeoutExpired:

@@ -11,24 +11,22 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from servers.launch import launch
+from servers.kafka import Kafka
+from servers.launch import companions, launch
+from servers.postgres import Postgres
 from servers.processes import Process
 from servers.redis import Redis
 from servers.service import ServerError, Service, say
 from servers.state import Running, State, locked_state
 
-SERVICES: dict[str, Service] = {service.name: service for service in (Redis(),)}
-PLANNED = {
-    "postgres": "postgres joins with its backend (orcastra-postgres); this release starts redis only",
-    "kafka": "kafka joins with its backend (orcastra-kafka); this release starts redis only",
-}
+SERVICES: dict[str, Service] = {service.name: service for service in (Redis(), Postgres(), Kafka())}
 
 _EPILOG = """\
   eval "$(scripts/services up redis)"     start, and set ORCASTRA_TEST_REDIS_URL in this shell
   scripts/services run redis -- pytest    start, run a command with the variable set, stop
 
 A server comes from the first of: a URL that the environment already has, a binary on this machine, a docker engine,
-Debian's packages unpacked into a cache (no root, nothing installed). `down` stops what `up` started, nothing else.
+Debian's packages, for Kafka Maven's, in a cache (no root, nothing installed). `down` stops what `up` started, nothing else.
 """
 
 
@@ -40,10 +38,6 @@ def main() -> int:
     """
     signal.signal(signal.SIGTERM, _terminate)
     arguments = _parse(sys.argv[1:])
-    planned = [PLANNED[name] for name in arguments.names if name in PLANNED]
-    if planned:
-        say("\n".join(planned))
-        return 2
     services = [SERVICES[name] for name in dict.fromkeys(arguments.names)]
     try:
         if arguments.action == "up":
@@ -68,11 +62,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("up", "down", "status", "run"))
-    parser.add_argument("names", nargs="*", metavar="SERVICE", help=" ".join([*SERVICES, *PLANNED]))
+    parser.add_argument("names", nargs="*", metavar="SERVICE", help=" ".join(SERVICES))
     arguments = parser.parse_args(own)
-    unknown = [name for name in arguments.names if name not in SERVICES and name not in PLANNED]
+    unknown = [name for name in arguments.names if name not in SERVICES]
     if unknown:
-        parser.error(f"unknown: {' '.join(unknown)}; there are {' '.join([*SERVICES, *PLANNED])}")
+        parser.error(f"unknown: {' '.join(unknown)}; there are {' '.join(SERVICES)}")
     if (arguments.action == "run") != bool(command):
         parser.error("`run` needs a command after `--`, and nothing else takes one")
     arguments.command = command
@@ -166,6 +160,7 @@ def _variables(service: Service, url: str | None, one: Running | None) -> dict[s
     name = service.program_variable
     if name and one is not None and one.program is not None and not os.environ.get(name):
         variables[name] = one.program
+        variables |= companions(service)
     return variables
 
 

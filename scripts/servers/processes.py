@@ -27,9 +27,9 @@ class Process:
         """Whether this very process still runs. A zombie does not."""
         return bool(self.started) and _started(self.pid) == self.started
 
-    def stop(self) -> None:
+    def stop(self, politely: signal.Signals = signal.SIGTERM) -> None:
         """End it, politely first. Returns when it is gone; does nothing to a process that took over the pid."""
-        for number, patience in ((signal.SIGTERM, _TERM_PATIENCE), (signal.SIGKILL, _TERM_PATIENCE)):
+        for number, patience in ((politely, _TERM_PATIENCE), (signal.SIGKILL, _TERM_PATIENCE)):
             if not self.alive():
                 return
             os.kill(self.pid, number)

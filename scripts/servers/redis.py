@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from servers.service import Companion
 
 _TIMEOUT = 2.0  # seconds
 
@@ -16,6 +19,10 @@ class Redis:
     name = "redis"
     variable = "ORCASTRA_TEST_REDIS_URL"
     program = "redis-server"
+    folders: Sequence[str] = ()
+    accounts: Sequence[str] | None = None
+    stop_signal = signal.SIGTERM
+    companions: Sequence[Companion] = ()
     program_variable = "ORCASTRA_REDIS_SERVER"
     package = "redis-server"
     image = "redis:7"
@@ -25,12 +32,18 @@ class Redis:
         "or start Docker, or set ORCASTRA_TEST_REDIS_URL=redis://host:port/0"
     )
 
+    def preparation(self, program: Path, directory: Path) -> Sequence[str]:
+        return []
+
     def command(self, program: Path, port: int, directory: Path) -> Sequence[str]:
         return [str(program), *self._options(), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)]
 
     def container_arguments(self) -> Sequence[str]:
         # Inside, its clients come from another address; outside, the port is on loopback only.
         return ["redis-server", *self._options(), "--protected-mode", "no"]
+
+    def container_environment(self) -> Mapping[str, str]:
+        return {}
 
     def _options(self) -> Sequence[str]:
         return ["--daemonize", "no", "--save", "", "--appendonly", "no"]

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ class Running:
     """The `run` command that it belongs to; None: it was started by `up` and stays until `down`."""
     program: str | None = None
     """The binary that runs, if it is a process."""
+    stop_signal: int = signal.SIGTERM
+    """What ends the process in good order."""
 
     def alive(self) -> bool:
         if self.container is not None:
@@ -45,7 +48,7 @@ class Running:
         if self.container is not None:
             docker.remove(self.container)
         if self.process is not None:
-            self.process.stop()
+            self.process.stop(signal.Signals(self.stop_signal))
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -110,7 +113,7 @@ def _decode(entry: dict[str, object]) -> Running:
         value = entry[key]
         return Process(**value) if isinstance(value, dict) else None
 
-    container, program = entry["container"], entry.get("program")
+    container, program, number = entry["container"], entry.get("program"), entry.get("stop_signal")
     return Running(
         name=str(entry["name"]),
         url=str(entry["url"]),
@@ -119,4 +122,5 @@ def _decode(entry: dict[str, object]) -> Running:
         container=None if container is None else str(container),
         owner=process("owner"),
         program=None if program is None else str(program),
+        stop_signal=number if isinstance(number, int) else signal.SIGTERM,
     )

@@ -22,7 +22,8 @@ class BeatThread:
     The thread runs ``beat`` in an event loop of its own, ``BEATS_PER_LEASE``
     times a lease. What it raises is logged once and tried again sooner: an
     outage ends nothing. When ``beat`` answers False the session was reaped:
-    ``on_fenced`` is called, in this thread, and the beating stops.
+    ``on_fenced`` is called, in this thread, and the beating stops. The first beat comes
+    one interval after the start, or ``at_once``.
 
     A daemon thread: it dies with its process, and a forked child has none.
     """
@@ -35,8 +36,10 @@ class BeatThread:
         beat: Callable[[], Awaitable[bool]],
         on_fenced: Callable[[], None],
         on_stop: Callable[[], Awaitable[None]] | None = None,
+        at_once: bool = False,
     ) -> None:
         self._every = lease / BEATS_PER_LEASE
+        self._first = 0.0 if at_once else self._every
         self._beat = beat
         self._on_fenced = on_fenced
         self._on_stop = on_stop
@@ -47,7 +50,7 @@ class BeatThread:
         self._thread = threading.Thread(target=self._run, name=f"orcastra-beat-{name}", daemon=True)
 
     def start(self) -> None:
-        """Start beating; returns at once, the first beat comes one interval later."""
+        """Start beating; returns at once."""
         self._thread.start()
 
     def stop(self, *, join: float = 5.0) -> None:
@@ -70,7 +73,7 @@ class BeatThread:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
         failing = False
-        pause = self._every
+        pause = self._first
         while not await self._stopped_within(pause):
             try:
                 alive = await self._beat()

@@ -1,0 +1,1 @@
+INSERT INTO {schema}.domain (name) VALUES ($1) ON CONFLICT DO NOTHING

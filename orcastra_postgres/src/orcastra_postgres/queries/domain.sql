@@ -1,0 +1,1 @@
+SELECT num FROM {schema}.domain WHERE name = $1

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.schedule WHERE domain = $1 AND id = ANY ($2::text[]) RETURNING id

@@ -1,0 +1,17 @@
+"""The suite with synchronous_commit off: conformant, as its committed report says."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from orcastra_conformance.pytest_plugin import conformance
+from orcastra_postgres.conformance import Harness
+
+REPORT = Path(__file__).parents[2] / "docs/conformance/0.1/postgres-sync-off.json"
+
+pytestmark = pytest.mark.postgres
+
+test_conformance = conformance(partial(Harness, "sync-off"), report=REPORT if REPORT.exists() else None)
