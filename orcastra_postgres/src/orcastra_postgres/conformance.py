@@ -21,7 +21,7 @@ from orcastra_core.model.errors import BrokerError, InvalidOption
 from orcastra_postgres import upkeep
 from orcastra_postgres.broker import PostgresBroker
 from orcastra_postgres.conformance_ground import SERVER, Ground, program
-from orcastra_postgres.conformance_rows import rows
+from orcastra_postgres.conformance_rows import Table
 from orcastra_postgres.conformance_setups import MODES, Setup
 from orcastra_postgres.session import PostgresSession
 from orcastra_postgres.settings import Settings
@@ -132,7 +132,7 @@ class Harness(BrokerHarness):
         direct = (
             self._setup.server.url() if self._setup is not None else Settings.of(BrokerUrl.parse(self.url("any"))).dsn
         )
-        return rows(direct, domain)
+        return _Rows.made(direct, domain)
 
     async def restart_server(self) -> None:
         await self._private("restart").restart()
@@ -166,6 +166,10 @@ class Harness(BrokerHarness):
             yield connection
         finally:
             await connection.close()
+
+
+class _Rows(Table, Rows):
+    """A table of one domain's rows."""
 
 
 def _with(url: str, more: str) -> str:
