@@ -36,7 +36,7 @@ TITLES = {
     "ins": "Inspecting",
     "pause": "Pausing",
     "purge": "Purging",
-    "tx": "Atomic settling",
+    "tx": "Transactions of callers and of tasks",
     "proc": "Processes killed, stopped and forked",
     "fault": "Connections cut, servers restarted",
 }
@@ -49,8 +49,6 @@ LEFT_OUT = {
     "([ADR 2](../adr/0002-sessions-and-numbered-settles.md)): `run.expired`.",
     "Batches that are stored as a whole or not at all": "Publish answers for each item, and one bad item harms no other "
     "(`pub.bad-item-alone`). There is no capability for the opposite.",
-    "Publishing and completing in the caller's transaction": "`TX_PUBLISH` and `TX_COMPLETE` get their cases with the first "
-    "store that has them: what a caller's transaction looks like is not settled before.",
     "Two releases at one queue": "There is one release. What an older or newer one writes and this one does not know is "
     "carried along: `ser.forward-compatible`, `pub.roundtrip`.",
 }

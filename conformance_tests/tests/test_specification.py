@@ -100,8 +100,8 @@ TOPICS: dict[str, dict[str, tuple[str, ...]]] = {
         "expiry": ("run.expired",),
         "counting": ("ins.counts",),
         "all or none of a batch": (),
-        "a transaction rolled back": (),
-        "a transaction committed": (),
+        "a transaction rolled back": ("tx.rollback-hides", "tx.failed-commit-hides", "tx.abandon"),
+        "a transaction committed": ("tx.commit-shows", "tx.settle-together"),
     },
     "schedules": {
         "once of five": ("sch.once-of-five",),
@@ -174,8 +174,6 @@ def test_nearly_all_that_was_to_be_proved_is() -> None:
     open_ = [topic for topic, cases in topics if not cases]
     assert open_ == [
         "smaller capabilities: all or none of a batch",
-        "smaller capabilities: a transaction rolled back",
-        "smaller capabilities: a transaction committed",
         "faults: two releases",
     ]
 

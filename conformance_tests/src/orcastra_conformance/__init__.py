@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orcastra_conformance.engine.expect import NotApplicable
     from orcastra_conformance.engine.harness import Address, BrokerHarness, ServerFacts, Unproven
     from orcastra_conformance.engine.outcome import CaseReport, Outcome
+    from orcastra_conformance.engine.rows import Rows
     from orcastra_conformance.engine.runner import run_case
     from orcastra_conformance.reports.deviations import load_deviations
     from orcastra_conformance.reports.report import Report
@@ -33,6 +34,7 @@ else:
         "NotApplicable": "engine.expect",
         "Outcome": "engine.outcome",
         "Report": "reports.report",
+        "Rows": "engine.rows",
         "ServerFacts": "engine.harness",
         "Unproven": "engine.harness",
         "Verdict": "reports.verdict",
@@ -59,6 +61,7 @@ __all__ = [
     "NotApplicable",
     "Outcome",
     "Report",
+    "Rows",
     "ServerFacts",
     "Unproven",
     "Verdict",

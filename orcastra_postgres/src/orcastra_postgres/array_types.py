@@ -37,7 +37,16 @@ def _described(oid: int) -> dict[str, Any]:
 
 
 class Typed(asyncpg.Connection):  # type: ignore[misc,unused-ignore]
-    """A connection that knows these types."""
+    """A connection that knows these types, and says that it was lost when it was."""
+
+    async def _execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super()._execute(*args, **options)
+        except AttributeError as error:
+            # asyncpg forgets its protocol when it is terminated, and stumbles over that between a statement's parse and its bind
+            if not self.is_closed():
+                raise
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation") from error
 
     async def _introspect_types(self, typeoids: Sequence[int], timeout: float | None) -> Any:
         if _ARRAYS.keys() >= set(typeoids):

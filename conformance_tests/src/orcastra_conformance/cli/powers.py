@@ -16,6 +16,7 @@ POWERS = (
     "plant",
     "census",
     "wreck",
+    "rows",
     "restart_server",
     "pause_server",
     "address",

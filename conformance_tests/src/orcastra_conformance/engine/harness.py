@@ -11,6 +11,7 @@ from typing import ClassVar, TypeAlias
 import attrs
 
 from orcastra_conformance.engine.expect import NotApplicable, Violation
+from orcastra_conformance.engine.rows import Rows
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.session import Session
@@ -156,6 +157,13 @@ class BrokerHarness(ABC):
     async def wreck(self, domain: str) -> None:
         """Remove a domain's keys, tables, topics or files under its clients' feet."""
         raise Unproven("the harness cannot remove the store's structures (BrokerHarness.wreck)")
+
+    def rows(self, domain: str) -> AbstractAsyncContextManager[Rows]:
+        """Make a table beside a domain's tasks, for as long as the context lasts. For what claims TX_PUBLISH or TX_COMPLETE.
+
+        Its end waits for nobody: a broker that fails may have left a transaction open.
+        """
+        raise Unproven("the harness cannot write rows beside the tasks (BrokerHarness.rows)")
 
     async def restart_server(self) -> None:
         """Stop the server hard and start it again at the same address; return when it answers."""

@@ -24,10 +24,11 @@ _CALLS: dict[Cap, Callable[[Trial, Broker], Awaitable[object]]] = {
     Cap.INSPECT: lambda t, b: b.inspect(),
     Cap.PAUSE: lambda t, b: b.pause([t.queue()]),
     Cap.PURGE: lambda t, b: b.purge(t.queue()),
+    Cap.TX_PUBLISH: lambda t, b: b.publish_within(object(), [t.envelope()]),
 }
 _STORES = {Cap.RESULTS: "results", Cap.DEAD_LETTERS: "dead_letters", Cap.EVENTS: "events"}
 
-REFUSABLE = (*_FIELDS, *_CALLS, *_STORES, Cap.SCHEDULES)
+REFUSABLE = (*_FIELDS, *_CALLS, *_STORES, Cap.SCHEDULES, Cap.TX_COMPLETE)
 """The capabilities whose use a broker can refuse; the others are promises about what everybody uses."""
 
 
@@ -45,8 +46,18 @@ async def check_refusal(trial: Trial, cap: Cap) -> None:
     elif cap in _CALLS:
         error = await expect.raises(Unsupported, _CALLS[cap](trial, broker), f"{cap.name} is not claimed")
         expect.equal(error.cap, cap, "Unsupported names the capability")
+        if cap is Cap.TX_PUBLISH:
+            session = await trial.session(broker)
+            await trial.nothing(session, because="what is refused is not stored")
+            await session.leave()
     elif cap in _STORES:
         expect.equal(getattr(broker, _STORES[cap]), None, f"{cap.name} is not claimed: the sub-service is None")
     elif cap is Cap.SCHEDULES and broker.scheduler is not None:
         adding = broker.scheduler.add([trial.schedule("s", trial.now() + FAR, trigger="interval:60")])
         await expect.raises(Unsupported, adding, "SCHEDULES is not claimed")
+    elif cap is Cap.TX_COMPLETE:
+        session, (delivery,) = await trial.running(broker, trial.envelope())
+        error = await expect.raises(Unsupported, session.transaction(delivery), "TX_COMPLETE is not claimed")
+        expect.equal(error.cap, cap, "Unsupported names the capability")
+        await trial.done(session, trial.complete(delivery))
+        await session.leave()

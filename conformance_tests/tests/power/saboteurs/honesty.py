@@ -6,7 +6,6 @@ import attrs
 import pytest
 
 from orcastra_conformance import BrokerHarness
-from orcastra_conformance.engine.refusals import REFUSABLE
 from orcastra_core.backends.memory import broker
 from orcastra_core.backends.memory.broker import MemoryBroker
 from orcastra_core.backends.memory.conformance import Harness
@@ -29,7 +28,7 @@ NEEDED = {
     Cap.EVENTS: "evt.order",
     Cap.SCHEDULES: "sch.fires-once",
 }
-"""A case that cannot pass without the capability."""
+"""A case that cannot pass without the capability; of those that memory:// has."""
 
 
 def _takes(cap: Cap) -> Spoil:
@@ -52,7 +51,7 @@ def _lacks(cap: Cap) -> Spoil:
     return spoil
 
 
-for _cap in REFUSABLE:
+for _cap in NEEDED:
     _name = _cap.name.lower().replace("_", "-")
     saboteur(
         f"takes-{_name}", f"does not claim {_cap.name}, and does not refuse it", killed_by=(f"hon.refuses-{_name}",)

@@ -56,6 +56,7 @@ class IdFactory:
         self._now = now
         self._entropy = entropy
         self._millis = 0
+        self._head = ""
         self._counter = 0
         self._pool = ""
         self._at = 0
@@ -63,20 +64,25 @@ class IdFactory:
     def __call__(self) -> TaskId:
         millis = int(self._now() * 1000)
         if millis > self._millis:
-            self._millis = millis
+            self._begin(millis)
             # a fresh millisecond starts in the lower half, leaving room to count
             self._counter = int.from_bytes(self._entropy(4), "big") >> (32 - _COUNTER_BITS + 1)
         else:
             self._counter += 1
             if self._counter >> _COUNTER_BITS:
-                self._millis += 1
+                self._begin(self._millis + 1)
                 self._counter = 0
         counter, at = self._counter, self._at
         if at >= len(self._pool):
             self._pool, at = self._entropy(6 * 256).hex(), 0
         self._at = at + 12
-        head = f"{self._millis:012x}7{counter >> 14:03x}{0x8000 | (counter & 0x3FFF):04x}"
-        return TaskId(f"{head[:8]}-{head[8:12]}-{head[12:16]}-{head[16:]}-{self._pool[at : at + 12]}")
+        tail = self._pool[at : at + 12]
+        return TaskId(f"{self._head}{counter >> 14:03x}-{0x8000 | (counter & 0x3FFF):04x}-{tail}")
+
+    def _begin(self, millis: int) -> None:
+        self._millis = millis
+        text = f"{millis:012x}"
+        self._head = f"{text[:8]}-{text[8:]}-7"
 
 
 def derived_id(parent: TaskId, *key: bytes) -> TaskId:

@@ -41,6 +41,9 @@ class Signature:
             for p in parameters
             if p.default is p.empty and (p.kind in _POSITIONAL or p.kind is inspect.Parameter.KEYWORD_ONLY)
         ]
+        last = max((i for i, name in enumerate(self._positional, 1) if name in self._required), default=0)
+        of_place_only = not set(self._required) - set(self._positional)
+        self._enough = range(last, len(self._positional) + 1) if of_place_only else range(0)
         self._star = next((p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL), None)
         self._double_star = next((p.name for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD), None)
         # Behind an excluded parameter an argument's place is not its index any more: the worker passes it by name.
@@ -66,7 +69,8 @@ class Signature:
         Raises:
             InvalidArguments: They do not fit; names the task and the parameter.
         """
-        self._check_names(args, kwargs)
+        if kwargs or len(args) not in self._enough:
+            self._check_names(args, kwargs)
         adapters = self._adapters or self._resolve()
         positional = list(args)
         for index, value in enumerate(args):
