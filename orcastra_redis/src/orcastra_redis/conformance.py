@@ -144,7 +144,7 @@ class Harness(BrokerHarness):
 
     def _servers(self, ground: Ground) -> Setup:
         # shorter than for users: cases wait for them
-        parameters = {"timeout": "1", "connect_timeout": "1"}
+        parameters = {"timeout": "2", "connect_timeout": "2"}
         if self.mode == "cluster":
             return Cluster(ground, parameters=parameters)
         if self.mode == "sentinel":
