@@ -130,8 +130,8 @@ class Broker(ABC):
         """Store envelopes in a transaction of the caller's own. Cap.TX_PUBLISH.
 
         Answers like ``publish``: Stored, Duplicate or Refused for each. None can be fetched, found or told of
-        before the caller commits, then all can; after a rollback none was ever there. A dedup key that another
-        open transaction has just taken is waited for.
+        before the caller commits, then all can; after a rollback none was ever there. An open transaction keeps from
+        others the ids and dedup keys that it took, and nothing else: who wants those waits for its end.
 
         Args:
             transaction: A connection of the caller's, to this store, with a transaction begun on it; the

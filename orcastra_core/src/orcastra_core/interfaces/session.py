@@ -99,6 +99,7 @@ class Session(ABC):
 
         Raises:
             SessionFenced: The session was reaped.
+            InvalidOption: The session does not hold this delivery.
             BrokerUnavailable, BrokerTimeout: None could be begun; nothing is held.
             BrokerClosed: After ``leave`` or ``Broker.close``.
         """

@@ -11,15 +11,15 @@ from orcastra_core.model.settlement import Settled, Settlement
 class SettlingTransaction(ABC):
     """A transaction in which one delivery is settled, with the rows that its task writes there. Cap.TX_COMPLETE.
 
-    Begun by ``Session.transaction``. It ends by ``settle`` or ``abandon``; both may be
-    called once more after that, and answer the same. While it is open the
-    delivery stays with its session, and may be reaped like any other: what
-    fences a delivery fences its transaction.
+    Begun by ``Session.transaction``. It ends by ``settle`` or ``abandon``, and with its session. What is called once more
+    after that answers, or raises, the same: ``abandon`` changes nothing where it is settled, and ``settle`` raises
+    TransactionRolledBack where it was abandoned. While it is open the delivery stays with its session, and may be reaped
+    like any other: what fences a delivery fences its transaction.
     """
 
     connection: Any
     """The store's own client connection, inside the open transaction. The task writes through it, one
-    statement at a time, and neither commits nor rolls back."""
+    statement at a time, and neither commits nor rolls back. Where Cap.TX_PUBLISH is claimed, ``publish_within`` takes it."""
 
     @abstractmethod
     async def settle(self, settlement: Settlement, /) -> Settled:
