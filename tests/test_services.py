@@ -161,6 +161,7 @@ def test_postgres_runs_as_whoever_it_takes_and_leaves_nothing(environment: dict[
     assert refuses(url)
 
 
+@pytest.mark.proof  # its jars are fetched the first time
 def test_kafka_runs_and_leaves_nothing(environment: dict[str, str]) -> None:
     words = ("run", "kafka", "--", "sh", "-c", "echo $ORCASTRA_TEST_KAFKA_URL; echo $ORCASTRA_KAFKA_SERVER")
     ran = services(*words, environment=environment)

@@ -50,6 +50,8 @@ SETTINGS: Mapping[str, str] = {
     "group.share.min.record.lock.duration.ms": "1000",
     "group.share.max.record.lock.duration.ms": "3600000",
     "group.share.max.delivery.count.limit": "25",
+    "group.share.max.partition.max.record.locks": "10000",
+    "group.share.partition.max.record.locks": "10000",
     "log.cleaner.dedupe.buffer.size": "8388608",
     "log.index.size.max.bytes": "1048576",
     "num.network.threads": "2",

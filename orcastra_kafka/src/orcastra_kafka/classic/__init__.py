@@ -1,0 +1,1 @@
+"""The classic lane: a consumer group whose members settle in any order."""

@@ -1,0 +1,79 @@
+"""What a commit says of a partition beside its watermark, as text that fits into the commit's metadata."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping
+
+import attrs
+import cbor2
+
+from orcastra_kafka.classic.window import Window
+
+_ROOM = 4000
+"""Characters; a broker takes 4096 as it comes (offset.metadata.max.bytes)."""
+_VERSION = "o1"
+
+
+@attrs.frozen
+class Mark:
+    """What is to be remembered of an offset that is not done.
+
+    Attributes:
+        held: Whether a session has it in its hands.
+        attempt: Attempts that failed, beside those that the record itself tells of.
+        lost: Sessions that died with it since its last settlement.
+        released: Times it was handed back, beside those that the record tells of.
+    """
+
+    held: bool = False
+    attempt: int = 0
+    lost: int = 0
+    released: int = 0
+
+
+HELD = Mark(held=True)
+_PLAIN = Mark()
+
+
+def write(window: Window, marks: Mapping[int, Mark]) -> str:
+    """Return the metadata for a commit of ``window.base``. Where there is no room for all marks the plainest are left out."""
+    bits = window.bits.to_bytes((window.bits.bit_length() + 7) // 8, "little")
+    chosen = [(offset, mark) for offset, mark in sorted(marks.items()) if mark != _PLAIN]
+    while True:
+        rows = [
+            [offset - window.base, int(mark.held), mark.attempt, mark.lost, mark.released] for offset, mark in chosen
+        ]
+        text = _pack(cbor2.dumps([window.base, bits, *rows]))
+        if len(text) <= _ROOM or not chosen:
+            return text
+        plain = [one for one in chosen if one[1] != HELD]
+        chosen = plain if len(plain) < len(chosen) else chosen[: len(chosen) // 2]
+
+
+def read(offset: int, text: str | None) -> tuple[Window, dict[int, Mark]]:
+    """Return what ``write`` was given. Metadata that is not ours, or of another offset, says nothing."""
+    try:
+        base, bits, *rows = cbor2.loads(_unpack(text or ""))
+        window = Window(base, int.from_bytes(bits, "little"))
+        marks = {
+            base + place: Mark(bool(held), attempt, lost, released) for place, held, attempt, lost, released in rows
+        }
+    except (ValueError, TypeError, zlib.error, binascii.Error, cbor2.CBORDecodeError):
+        return Window(offset), {}
+    return (window, marks) if base == offset else (Window(offset), {})
+
+
+def _pack(data: bytes) -> str:
+    small = zlib.compress(data, 6)
+    kind, data = ("z", small) if len(small) < len(data) else ("r", data)
+    return _VERSION + kind + base64.b85encode(data).decode()
+
+
+def _unpack(text: str) -> bytes:
+    if not text.startswith(_VERSION) or text[2:3] not in ("r", "z"):
+        raise ValueError("another format")
+    data = base64.b85decode(text[3:])
+    return zlib.decompress(data) if text[2] == "z" else data

@@ -1,0 +1,294 @@
+"""A member of a queue's consumer group: reads without ever waiting for a task, and keeps what is in work over rebalances."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import attrs
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from orcastra_core.model.names import QueueName
+from orcastra_kafka.classic import private
+from orcastra_kafka.classic.assignment import Stand
+from orcastra_kafka.classic.messages import Membership
+from orcastra_kafka.classic.part import Part, Place
+
+_log = logging.getLogger("orcastra.kafka")
+
+_POLL = 0.1
+"""Seconds between two looks around, at the longest."""
+_SATED = 0.2
+"""Seconds without a fetch after which idle partitions are for others."""
+_AGAIN = 0.5
+"""Seconds from one rebalance that this member asked for to the next, at least."""
+
+
+@attrs.frozen
+class Taken:
+    """A record that was handed out, and where it has to be settled."""
+
+    queue: QueueName
+    place: Place
+    record: Any
+    part: Part
+
+
+class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+    """Reads one queue. Lives in the I/O thread's loop.
+
+    Args:
+        queue: Which.
+        topics: Its levels, the highest first.
+        group: The group's id.
+        options: For aiokafka's consumer: servers, security, timeouts.
+        flush: Commits what is dirty; awaited before partitions may go to somebody else.
+        news: Called whenever there is something to hand out.
+    """
+
+    def __init__(
+        self,
+        queue: QueueName,
+        topics: Sequence[str],
+        group: str,
+        options: Mapping[str, Any],
+        *,
+        flush: Callable[[], Awaitable[None]],
+        news: Callable[[], None],
+    ) -> None:
+        self.queue = queue
+        self.group = group
+        self._topics = topics
+        self._options = options
+        self._flush = flush
+        self._news = news
+        self._parts: dict[TopicPartition, Part] = {}
+        self._grants = 0
+        self._generation = -1
+        self._company = False
+        self._turn = 0
+        self._fetching = 0
+        self._fetched_at = 0.0
+        self._joined_at = 0.0
+        self._told_sated = False
+        self._suspended = False
+        self.settled_down = asyncio.Event()
+        """Set but for the time of a rebalance."""
+        self._agreed = asyncio.Event()
+        self.assignments = 0
+
+    async def start(self) -> None:
+        """Join the group. Raises KafkaError."""
+        self._fetched_at = self._now()
+        self._consumer = AIOKafkaConsumer(
+            group_id=self.group,
+            partition_assignment_strategy=(private.assignor(self._stand, self._told),),
+            **self._options,
+        )
+        self._consumer.subscribe(list(self._topics), listener=self)
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        await self._consumer.stop()
+
+    async def run(self) -> None:
+        """Read for ever. Never waits for anything but the broker."""
+        while True:
+            try:
+                found = await self._consumer.getmany(timeout_ms=int(_POLL * 1000), max_records=2000)
+            except private.KafkaError as error:
+                _log.warning("reading %s: %s; going on", self.queue, error)
+                await asyncio.sleep(_POLL)  # noqa: TID251 - between two tries
+                continue
+            for place, records in found.items():
+                part = self._parts.get(place)
+                if part is not None and self.settled_down.is_set():
+                    if part.begins_anew(records):
+                        self._grants += 1
+                        part = self._parts[place] = Part(place, self._grants, records[0].offset, "")
+                    part.add(records)
+            if found:
+                self._news()
+            self._mind_the_fill()
+            self._mind_the_company()
+
+    @property
+    def parts(self) -> Collection[Part]:
+        """The partitions in our hands."""
+        return self._parts.values()
+
+    def begin_fetch(self) -> None:
+        """Somebody is waiting for deliveries."""
+        self._fetching += 1
+        self._fetched_at = self._now()
+
+    def end_fetch(self) -> None:
+        """He waits no longer."""
+        self._fetching -= 1
+        self._fetched_at = self._now()
+
+    def take(self, limit: int) -> list[Taken]:
+        """Hand out what is ready, higher levels first, the partitions of a level in turn."""
+        taken: list[Taken] = []
+        self._turn += 1
+        for topic in self._topics:
+            parts = [part for place, part in sorted(self._parts.items()) if place.topic == topic and len(part)]
+            parts = parts[self._turn % len(parts) :] + parts[: self._turn % len(parts)] if parts else []
+            while parts and len(taken) < limit:
+                share = max(1, (limit - len(taken)) // len(parts))
+                for part in parts:
+                    records = part.take(min(share, limit - len(taken)))
+                    taken += [
+                        Taken(self.queue, Place(part.place, one.offset, part.grant), one, part) for one in records
+                    ]
+                parts = [part for part in parts if len(part)]
+        return taken
+
+    async def behind(self) -> bool:
+        """Ask the broker whether there is more than was read. Raises KafkaError."""
+        places = [place for place, part in self._parts.items() if not part.full]
+        if not places:  # nothing is ours: any answer will do
+            await private.committed(self._consumer, [TopicPartition(self._topics[0], 0)])
+            return False
+        ends = await self._consumer.end_offsets(places)
+        missing = [place for place in places if place in self._parts and self._parts[place].next < ends[place]]
+        return any([await self._consumer.position(place) < ends[place] for place in missing])
+
+    def holds(self, one: Taken) -> bool:
+        """Whether it is still ours to settle."""
+        return self._parts.get(one.place.partition) is one.part and one.place.offset in one.part.held
+
+    def reads(self, part: Part) -> bool:
+        """Whether this partition is still in our hands, as it was."""
+        return self._parts.get(part.place) is part
+
+    @property
+    def membership(self) -> Membership:
+        """Who we are to the group."""
+        return private.membership(self._consumer)
+
+    def dirty(self) -> Mapping[TopicPartition, Part]:
+        """Return what there is to commit."""
+        return {place: part for place, part in self._parts.items() if part.dirty}
+
+    async def agreed_after(self, assignments: int) -> None:
+        """Return when the group has shared out anew, more often than ``assignments`` times."""
+        while self.assignments <= assignments:
+            await self._agreed.wait()
+
+    async def said(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, tuple[int, str]]:
+        """Ask what the group's last words are. Raises KafkaError."""
+        return await private.committed(self._consumer, places)
+
+    def join_again(self) -> None:
+        """Have the group share out anew."""
+        private.join_again(self._consumer)
+
+    async def commit(self, said: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """Tell the group. Raises KafkaError: CommitFailedError while it shares out anew."""
+        await self._consumer.commit({place: OffsetAndMetadata(*one) for place, one in said.items()})
+
+    def forget(self) -> None:
+        """The group does not know us any more: nothing is ours."""
+        self._parts.clear()
+
+    async def suspend(self) -> None:
+        """Stop the heartbeats, and ask the group for nothing."""
+        self._suspended = True
+        await private.stop_heartbeats(self._consumer)
+
+    async def resume(self) -> None:
+        """Beat again."""
+        self._suspended = False
+        private.start_heartbeats(self._consumer)
+
+    # -- what aiokafka calls
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Leave word of what is done, before anybody else can begin to read. What is ours is not given up yet."""
+        self._generation = private.generation(self._consumer)
+        self.settled_down.clear()
+        if self._parts:
+            await self._flush()
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Go on with what stayed ours, begin with what is new; the rest is lost."""
+        self._joined_at = self._now()
+        try:
+            await self._take_over(assigned)
+        except private.KafkaError as error:
+            _log.warning("%s: cannot take over %d partitions: %s; joining again", self.queue, len(assigned), error)
+            private.join_again(self._consumer)
+
+    async def _take_over(self, assigned: Collection[TopicPartition]) -> None:
+        said = await private.committed(self._consumer, assigned)
+        unknown = [place for place in assigned if said.get(place, (-1, ""))[0] < 0]
+        first = await self._consumer.beginning_offsets(unknown) if unknown else {}
+        kept: dict[TopicPartition, Part] = {}
+        for place in assigned:
+            word = said.get(place, (-1, ""))
+            part = self._parts.get(place)
+            if part is None or not (part.is_at(word) or word[0] < 0):
+                self._grants += 1
+                part = Part(place, self._grants, word[0] if word[0] >= 0 else first[place], word[1])
+            kept[place] = part
+            self._consumer.seek(place, part.next)
+        lost = [part for place, part in self._parts.items() if kept.get(place) is not part and part.held]
+        if lost:
+            _log.warning(
+                "%s: the group gave away partitions with %d tasks", self.queue, sum(len(one.held) for one in lost)
+            )
+        self._parts = kept
+        self._generation = private.generation(self._consumer)
+        self.assignments += 1
+        self.settled_down.set()
+        self._agreed.set()
+        self._agreed = asyncio.Event()
+        self._news()
+
+    def _stand(self, topics: Sequence[str]) -> Stand:
+        busy = {(place.topic, place.partition) for place, part in self._parts.items() if part.held}
+        owned = {(place.topic, place.partition) for place in self._parts}
+        self._told_sated = self._sated()
+        return Stand(topics, self._generation, frozenset(busy), frozenset(owned), self._told_sated)
+
+    def _told(self, company: bool) -> None:
+        self._company = company
+
+    # -- what a look around minds
+
+    def _sated(self) -> bool:
+        return not self._fetching and self._now() - self._fetched_at > _SATED
+
+    def _mind_the_fill(self) -> None:
+        paused = self._consumer.paused()
+        for place, part in self._parts.items():
+            if part.full and place not in paused:
+                self._consumer.pause(place)
+            elif not part.full and place in paused:
+                self._consumer.resume(place)
+
+    def _mind_the_company(self) -> None:
+        """Have partitions shared out again once we stop asking, or ask again: others wait for them, or we do."""
+        if (
+            self._suspended
+            or not self._company
+            or not self.settled_down.is_set()
+            or self._now() - self._joined_at < _AGAIN
+        ):
+            return
+        waiting = any(len(part) and not part.held for part in self._parts.values())
+        hungry = self._fetching and not any(map(len, self._parts.values()))
+        if (self._sated() and not self._told_sated and waiting) or (hungry and self._told_sated):
+            private.join_again(self._consumer)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,155 @@
+"""A partition in a session's hands: what was read of it, what is held, what is done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+from aiokafka.structs import TopicPartition
+
+from orcastra_core.model.counts import Counts
+from orcastra_kafka.classic.ledger import HELD, Mark, read, write
+from orcastra_kafka.classic.window import WINDOW
+
+_AHEAD = 1000
+"""Records read and not handed out yet at which reading stops."""
+_FULL = WINDOW * 3 // 4
+_WORDS = 32
+"""Commits that are remembered as ours."""
+
+
+@attrs.frozen
+class Place:
+    """Where a record is, for as long as the assignment lasts in which it was read."""
+
+    partition: TopicPartition
+    offset: int
+    grant: int
+
+
+@attrs.frozen
+class Change:
+    """What a settlement makes of an offset.
+
+    Attributes:
+        mark: What is to be remembered of it; None: it is done for good.
+        ahead: Whether it goes before what is ready, or behind.
+    """
+
+    mark: Mark | None = None
+    ahead: bool = False
+
+
+DONE = Change()
+NOTHING: Mapping[int, Change] = MappingProxyType({})
+
+
+class Part:
+    """What one member knows of one partition that it reads.
+
+    Attributes:
+        place: Which.
+        grant: Number of the assignment by which it came; after another one nothing of it counts any more.
+        next: The offset behind the last that was read.
+        dirty: Whether there is something to commit.
+    """
+
+    def __init__(self, place: TopicPartition, grant: int, offset: int, metadata: str) -> None:
+        self.place = place
+        self.grant = grant
+        self.window, marks = read(offset, metadata)
+        # whoever held these did not end in order
+        self.marks = {
+            at: attrs.evolve(mark, held=False, lost=mark.lost + 1) if mark.held else mark for at, mark in marks.items()
+        }
+        self.next = offset
+        self.held: dict[int, Any] = {}
+        self.dirty = False
+        self._ready: deque[Any] = deque()
+        self._said: deque[tuple[int, str]] = deque([(offset, metadata)], maxlen=_WORDS)
+
+    def __len__(self) -> int:
+        """How many are ready to be handed out."""
+        return len(self._ready)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more should be read for now."""
+        return len(self._ready) >= _AHEAD or self.next - self.window.base >= _FULL
+
+    def begins_anew(self, records: Sequence[Any]) -> bool:
+        """Whether these were read before: the topic was removed, and made again."""
+        return bool(records) and records[0].offset < self.next
+
+    def add(self, records: Iterable[Any]) -> None:
+        """Take in what was read, in order; what is done already is skipped."""
+        for record in records:
+            offset = record.offset
+            if offset > self.next:  # ends of transactions, or what compaction or a purge took away
+                self.window.skip(self.next, offset)
+            self.next = offset + 1
+            if offset not in self.window:
+                self._ready.append(record)
+
+    def take(self, limit: int) -> Sequence[Any]:
+        """Hand out at most ``limit`` records."""
+        taken = [self._ready.popleft() for _ in range(min(limit, len(self._ready)))]
+        for record in taken:
+            self.held[record.offset] = record
+            mark = self.marks.get(record.offset)
+            self.marks[record.offset] = HELD if mark is None else attrs.evolve(mark, held=True)
+        self.dirty = self.dirty or bool(taken)
+        return taken
+
+    def settle(self, changes: Mapping[int, Change], *, told: bool = False) -> None:
+        """These are no longer held; ``told``: and that is committed."""
+        back: list[Any] = []
+        for offset, change in changes.items():
+            record = self.held.pop(offset)
+            if change.mark is None:
+                self.marks.pop(offset, None)
+                continue
+            self.marks[offset] = change.mark
+            (back.append if change.ahead else self._ready.append)(record)
+        self._ready.extendleft(reversed(back))
+        self.window.finish([offset for offset, change in changes.items() if change.mark is None])
+        self.dirty = self.dirty or not told
+
+    def retried(self, offset: int) -> Change:
+        """Return what an attempt that failed makes of an offset: it goes behind what is ready."""
+        mark = self.marks[offset]
+        return Change(attrs.evolve(mark, held=False, attempt=mark.attempt + 1, lost=0))
+
+    def released(self, offset: int) -> Change:
+        """Return what being handed back makes of an offset: it goes before what is ready."""
+        mark = self.marks[offset]
+        return Change(attrs.evolve(mark, held=False, released=mark.released + 1, lost=0), ahead=True)
+
+    def counts(self, offset: int, first: Counts) -> Counts:
+        """Return the counts of a record that came with ``first``."""
+        mark = self.marks.get(offset)
+        if mark is None or mark is HELD:
+            return first
+        return Counts(first.attempt + mark.attempt, first.lost + mark.lost, first.released + mark.released)
+
+    def commit(self, changes: Mapping[int, Change] = NOTHING) -> tuple[int, str]:
+        """Return what to commit, as if these had taken place, and take it for on its way."""
+        window, marks = self.window, self.marks
+        if changes:
+            window, marks = window.copy(), dict(marks)
+            window.finish([offset for offset, change in changes.items() if change.mark is None])
+            for offset, change in changes.items():
+                marks.pop(offset, None)
+                if change.mark is not None:
+                    marks[offset] = change.mark
+        said = window.base, write(window, marks)
+        self._said.append(said)
+        self.dirty = False
+        return said
+
+    def is_at(self, said: tuple[int, str]) -> bool:
+        """Whether the group's last word about this partition was ours: then nobody else has handed out any of it since."""
+        return said in self._said

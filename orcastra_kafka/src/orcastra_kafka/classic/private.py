@@ -1,0 +1,178 @@
+"""The fence around what the classic lane needs of aiokafka's private half; nobody else in it imports that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.consumer import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+from aiokafka.errors import CommitFailedError
+from aiokafka.producer.sender import CoordinationType, TxnOffsetCommitHandler
+from aiokafka.structs import TopicPartition
+
+from orcastra_kafka.classic.assignment import Stand, assign
+from orcastra_kafka.classic.messages import Membership, OffsetFetch, TxnOffsetCommit
+from orcastra_kafka.share.errors import check
+from orcastra_kafka.share.private import KafkaError  # also checks the version
+
+PROTOCOL = "orcastra-1"
+"""What members of a group call the way they share partitions out."""
+EXPELLED = frozenset({22, 25, 27, 82})
+"""Illegal generation, unknown member, rebalance in progress, fenced instance."""
+_MOVED = frozenset({15, 16})
+"""Coordinator not available, not coordinator."""
+_UNSETTLED = _MOVED | {14, 88}
+"""And: coordinator loads, a transaction is still under way."""
+_PAUSE = 0.02
+
+
+def assignor(tell: Callable[[Sequence[str]], Stand], told: Callable[[bool], None]) -> type[AbstractPartitionAssignor]:
+    """Return an assignor class for one consumer: aiokafka asks classes.
+
+    Args:
+        tell: What this member says of itself when it joins.
+        told: Called after each assignment: whether somebody has less than a fair share, so that it may be done again.
+    """
+
+    class Assignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka is not typed
+        name = PROTOCOL
+
+        @classmethod
+        def metadata(cls, topics: Iterable[str]) -> Any:
+            names = sorted(topics)
+            return ConsumerProtocolMemberMetadata(0, names, tell(names).dumps())
+
+        @classmethod
+        def assign(cls, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+            stands = {name: Stand.loads(told.subscription, told.user_data or b"") for name, told in members.items()}
+            topics = {topic for stand in stands.values() for topic in stand.topics}
+            given = assign({topic: cluster.partitions_for_topic(topic) or () for topic in topics}, stands)
+            alone = b"1" if len(members) > 1 else b"0"
+            return {
+                name: ConsumerProtocolMemberAssignment(0, _grouped(places), alone) for name, places in given.items()
+            }
+
+        @classmethod
+        def on_assignment(cls, assignment: Any) -> None:
+            told(assignment.user_data == b"1")
+
+    return Assignor
+
+
+def _grouped(places: Iterable[tuple[str, int]]) -> list[tuple[str, list[int]]]:
+    found: dict[str, list[int]] = {}
+    for topic, partition in sorted(places):
+        found.setdefault(topic, []).append(partition)
+    return list(found.items())
+
+
+async def committed(
+    consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]
+) -> Mapping[TopicPartition, tuple[int, str]]:
+    """Return what the group last committed for each, metadata included; -1 where it never did. Raises KafkaError.
+
+    Waits for transactions that may still change it.
+    """
+    coordinator = consumer._coordinator
+    while True:
+        await coordinator.ensure_coordinator_known()
+        error, found = OffsetFetch.read(await coordinator._send_req(OffsetFetch(coordinator.group_id, list(places))))
+        if error in _MOVED:
+            coordinator.coordinator_dead()
+        elif error not in _UNSETTLED:
+            check(error, doing=f"offsets of {coordinator.group_id}")
+            return found
+        await asyncio.sleep(_PAUSE)  # noqa: TID251 - between two questions
+
+
+def generation(consumer: AIOKafkaConsumer) -> int:
+    """Return the number of the group's last agreement that this member was part of."""
+    number: int = consumer._coordinator.generation
+    return number
+
+
+def membership(consumer: AIOKafkaConsumer) -> Membership:
+    """Return who this member is to its group right now."""
+    coordinator = consumer._coordinator
+    return Membership(coordinator.generation, coordinator.member_id)
+
+
+def commit_as(producer: AIOKafkaProducer, member: Callable[[str], Membership]) -> None:
+    """Have a producer's transactions commit offsets as a member of the group, so that one that was expelled cannot.
+
+    aiokafka speaks a version of the protocol that does not say who asks.
+
+    Args:
+        producer: Not started yet.
+        member: Who commits to a group.
+    """
+    sender = producer._sender
+
+    class Handler(TxnOffsetCommitHandler):  # type: ignore[misc]  # aiokafka is not typed
+        def create_request(self) -> Any:
+            transactions = self._sender._txn_manager
+            return TxnOffsetCommit(
+                transactions.transactional_id,
+                self._group_id,
+                transactions.producer_id,
+                transactions.producer_epoch,
+                member(self._group_id),
+                self._offsets,
+            )
+
+        def handle_response(self, response: Any) -> Any:
+            said = TxnOffsetCommit.read(response)
+            if any(error in EXPELLED for _, _, error in said):
+                # abortable: the producer itself is well
+                self._sender._txn_manager.error_transaction(CommitFailedError("the group has gone on without us"))
+                return None
+            return super().handle_response(SimpleNamespace(errors=[(topic, [(n, error)]) for topic, n, error in said]))
+
+    async def commit(offsets: Any, group: str) -> None:
+        if offsets:
+            node = await sender._find_coordinator(CoordinationType.GROUP, group)
+            await Handler(sender, offsets, group).do(node)
+
+    sender._do_txn_offset_commit = commit
+
+
+def is_broken(producer: AIOKafkaProducer) -> bool:
+    """Whether a transactional producer is good for nothing any more."""
+    broken: bool = producer._txn_manager.is_fatal_error()
+    return broken
+
+
+def join_again(consumer: AIOKafkaConsumer) -> None:
+    """Have the group share its partitions out again."""
+    consumer._coordinator.request_rejoin()
+
+
+async def stop_heartbeats(consumer: AIOKafkaConsumer) -> None:
+    """Say nothing more to the coordinator, as a process that stands still. For tests of what others do then."""
+    await consumer._coordinator._stop_heartbeat_task()
+
+
+def start_heartbeats(consumer: AIOKafkaConsumer) -> None:
+    """Go on after ``stop_heartbeats``."""
+    if consumer._coordinator._heartbeat_task is None:
+        consumer._coordinator._start_heartbeat_task()
+
+
+__all__ = [
+    "PROTOCOL",
+    "KafkaError",
+    "assignor",
+    "commit_as",
+    "committed",
+    "generation",
+    "is_broken",
+    "join_again",
+    "membership",
+    "start_heartbeats",
+    "stop_heartbeats",
+]

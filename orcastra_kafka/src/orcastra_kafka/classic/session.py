@@ -1,0 +1,280 @@
+"""A session of the classic lane, as the contract has it; its other half reads and beats in an I/O thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ParamSpec, TypeVar
+
+from orcastra_core.interfaces.session import Session
+from orcastra_core.liveness.io_thread import IoThread
+from orcastra_core.model.delivery import Delivery, Receipt, Want
+from orcastra_core.model.errors import BrokerClosed, BrokerError
+from orcastra_core.model.names import QueueName, SessionId
+from orcastra_core.model.session import Signal
+from orcastra_core.model.settlement import STALE, Complete, Dead, Done, Release, Retry, Settled, Settlement
+from orcastra_kafka import settle_share
+from orcastra_kafka.classic.engine import End, Engine, Holding
+from orcastra_kafka.core import Core
+from orcastra_kafka.errors import CLIENT_ERRORS, translate
+from orcastra_kafka.producer import Record
+from orcastra_kafka.publish import event_record
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logging.getLogger("orcastra.kafka")
+
+KEPT = 8
+"""Settles whose answers are kept for a repeat."""
+_FAREWELL = 2.0
+
+
+class ClassicSession(Session):
+    """A member of the consumer group of each queue that it reads.
+
+    What a partition that the group gave away held is settled in vain: STALE. The session goes on with the others.
+
+    Args:
+        core: Of the broker that opened it.
+        session_id: Never used before.
+        lease: Seconds after which the groups miss it, if it beats no more.
+        ended: Called when it is over.
+    """
+
+    def __init__(
+        self, core: Core, session_id: SessionId, lease: float, ended: Callable[[ClassicSession], None]
+    ) -> None:
+        self.id = session_id
+        self.lease = lease
+        self._core = core
+        self._ended = ended
+        self._io = IoThread(str(session_id))
+        self._engine: Engine | None = None
+        self._holding: dict[Receipt, Holding] = {}
+        self._answered = True
+        self._disowned: list[Receipt] = []
+        self._settles: dict[int, asyncio.Task[Sequence[Settled]]] = {}
+        self._last = 0
+        self._closed = asyncio.Event()
+
+    async def begin(self, queues: Sequence[QueueName]) -> None:
+        """Start the thread, and connect there. Groups are joined by the first fetch. Raises BrokerError."""
+        await self._io.__aenter__()
+        try:
+            await self._core.ensure_queues(list(queues))
+            self._engine = await self._io.call(self._make)
+            await self._reach()  # the groups are joined later: is anybody there?
+            async with asyncio.timeout(self._core.settings.timeout):
+                await self._io.call(self._engine.start)
+        except CLIENT_ERRORS as error:
+            await self.drop()
+            raise translate(error, self._core.where) from error
+        except BaseException:
+            await self.drop()
+            raise
+
+    async def fetch(self, want: Want, /, *, wait: float) -> Sequence[Delivery]:
+        self._check()
+        quotas = [(queue, most) for queue, most in want.queues if most > 0]
+        if want.limit <= 0 or not quotas:
+            return []
+        await self._core.ensure_queues([queue for queue, _ in quotas])
+        answered, self._answered = self._answered, False
+        disowned, self._disowned = self._disowned, []
+        for receipt in disowned:
+            self._holding.pop(receipt, None)
+        taken = await self._call(self._made.fetch, Want(want.limit, quotas), wait, answered=answered, disowned=disowned)
+        self._answered = True
+        self._holding.update(taken)
+        return [one.delivery for one in taken.values()]
+
+    async def settle(self, batch: Sequence[Settlement], /, *, number: int) -> Sequence[Settled]:
+        self._check()
+        task = self._settles.get(number)
+        if task is None:
+            if number <= self._last:
+                return [STALE] * len(batch)
+            # not the caller's child: he may give up, and ask again
+            task = self._core.loop.create_task(self._settle(batch), name=f"settle {number}")
+            self._last, self._settles[number] = number, task
+            for old in [one for one in self._settles if one <= number - KEPT]:
+                self._settles.pop(old).cancel()
+        try:
+            async with asyncio.timeout(self._core.settings.timeout):
+                return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise BrokerClosed(f"session {self.id} has ended") from None
+            raise
+        except CLIENT_ERRORS as error:
+            raise translate(error, self._core.where) from error
+        except BrokerError:
+            if self._last == number:  # nothing took effect: the repeat tries again
+                self._settles.pop(number, None)
+                self._last -= 1
+            raise
+
+    async def signals(self, *, wait: float) -> Sequence[Signal]:
+        """There is nothing to tell but an outage, and that is asked for every now and then."""
+        self._check()
+        until = self._core.loop.time() + wait
+        while (left := until - self._core.loop.time()) > 0:
+            try:
+                async with asyncio.timeout(min(left, self._core.settings.timeout)):
+                    await self._closed.wait()
+            except TimeoutError:
+                pass
+            self._check()
+            await self._reach()
+        return []
+
+    async def held(self) -> Sequence[Receipt]:
+        held = await self._call(self._made.held)
+        await self._reach()
+        return held
+
+    def disown(self, receipts: Sequence[Receipt], /) -> None:
+        self._disowned += receipts
+
+    async def leave(self) -> None:
+        if self._closed.is_set():
+            return
+        try:
+            async with asyncio.timeout(_FAREWELL):
+                await self._call(self._made.leave)
+        except (BrokerError, TimeoutError) as error:
+            _log.debug("session %s left without a word: %s", self.id, error)
+        finally:
+            await self.drop()
+
+    async def expire(self) -> int:
+        """End it as its death would: what it holds is handed out again, ``lost`` + 1. Return how much that is."""
+        await self._reach()
+        held = len(self._holding)
+        await self.drop()
+        return held
+
+    async def drop(self) -> None:
+        """End it without giving anything back: it leaves its groups, and what it held counts as lost."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._ended(self)
+        settling = list(self._settles.values())
+        for task in settling:
+            task.cancel()
+        try:
+            if self._engine is not None:
+                await self._io.call(self._engine.stop)
+        except BrokerClosed:
+            pass
+        finally:
+            await self._io.__aexit__()
+            if settling:
+                await asyncio.wait(settling)
+
+    async def suspend(self) -> None:
+        """Stop the heartbeats, as a process that stands still. For tests."""
+        await self._call(self._made.suspend)
+
+    async def resume(self) -> None:
+        """Beat again."""
+        await self._call(self._made.resume)
+
+    async def _settle(self, batch: Sequence[Settlement]) -> Sequence[Settled]:
+        items = settle_share.prepare(self._core, batch, self._holding)
+        for item, settlement in zip(items, batch, strict=True):
+            if isinstance(settlement, (Retry, Release)):
+                item.records.clear()  # it stays where it is
+        if self._core.settings.transactions:
+            await make_room(self._core, [batch[n] for n, item in enumerate(items) if item.answer is None])
+            await self._transact(items, batch)
+        else:
+            await settle_share.leave_behind(self._core, items, batch)
+            live = [n for n, item in enumerate(items) if item.answer is None]
+            await self._finish(items, batch, live, [])
+        for settlement, item in zip(batch, items, strict=True):
+            if item.answer is STALE or isinstance(item.answer, Done):
+                self._holding.pop(settlement.delivery.receipt, None)
+        return [item.answer if item.answer is not None else STALE for item in items]
+
+    async def _transact(self, items: Sequence[settle_share.Item], batch: Sequence[Settlement]) -> None:
+        """Settle in transactions: one a queue, for aiokafka's can commit to one group only."""
+        queues: dict[QueueName, list[int]] = {}
+        for n, item in enumerate(items):
+            if item.answer is None:
+                queues.setdefault(self._holding[batch[n].delivery.receipt].taken.queue, []).append(n)
+        for places in queues.values():
+            live = places
+            try:
+                while live := [n for n in live if items[n].answer is None]:
+                    events = b"".join(batch[n].events for n in live)
+                    records = [record for n in live for record in items[n].records]
+                    records += [event_record(self._core, events)] if events else []
+                    await self._finish(items, batch, live, records)
+            except BrokerError as error:
+                for n in live:
+                    items[n].fail(error)
+
+    async def _finish(
+        self,
+        items: Sequence[settle_share.Item],
+        batch: Sequence[Settlement],
+        live: Sequence[int],
+        records: Sequence[Record],
+    ) -> None:
+        """End deliveries; with records, all of them or, if one is not held any more, none yet: that one gets its answer."""
+        ends = [(batch[n].delivery.receipt, _end(batch[n])) for n in live]
+        said = await self._call(self._made.finish, ends, records) if ends else []
+        for n, over in zip(live, said, strict=True):
+            if not over:
+                items[n].answer = STALE
+            elif all(said) or not records:
+                items[n].done()
+
+    @property
+    def _made(self) -> Engine:
+        self._check()
+        assert self._engine is not None
+        return self._engine
+
+    async def _make(self) -> Engine:
+        return Engine(self._core.settings, str(self.id), self.lease)
+
+    def _check(self) -> None:
+        if self._closed.is_set() or self._core.closed:
+            raise BrokerClosed(f"session {self.id} has ended, or its broker was closed")
+
+    async def _reach(self) -> None:
+        """Have a broker answer. Raises BrokerError."""
+        try:
+            async with asyncio.timeout(self._core.settings.timeout):
+                await self._core.cluster.metadata([])
+        except CLIENT_ERRORS as error:
+            raise translate(error, self._core.where) from error
+
+    async def _call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check()
+        try:
+            return await self._io.call(function, *args, **kwargs)
+        except CLIENT_ERRORS as error:
+            raise translate(error, self._core.where) from error
+
+
+def _end(settlement: Settlement) -> End:
+    if isinstance(settlement, Retry):
+        return End.RETRIED
+    return End.RELEASED if isinstance(settlement, Release) else End.DONE
+
+
+async def make_room(core: Core, batch: Sequence[Settlement]) -> None:
+    """Make sure that the topics are there to which settlements of this batch write. Raises BrokerError."""
+    ends = [item for item in batch if isinstance(item, (Complete, Dead))]
+    if queues := {envelope.queue for item in ends for envelope in item.emit}:
+        await core.ensure_queues(list(queues))
+    if ends:
+        await core.ensure_results()
+    if any(item.events for item in batch):
+        await core.ensure_events()

@@ -1,0 +1,141 @@
+"""What an open broker has, for the event loop that opened it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+
+from orcastra_core.interfaces.clock import Clock
+from orcastra_core.model.errors import AuthenticationFailed
+from orcastra_core.model.names import QueueName
+from orcastra_kafka.errors import CLIENT_ERRORS, translate
+from orcastra_kafka.producer import Producer
+from orcastra_kafka.server import ServerFacts, where
+from orcastra_kafka.settings import CODECS, Settings
+from orcastra_kafka.share.cluster import Cluster
+from orcastra_kafka.share.errors import DENIED, TOPIC_GONE, KafkaCode, check
+from orcastra_kafka.share.groups import AlterGroupConfig
+from orcastra_kafka.topics import Names, Special, Topics
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+
+
+class Core:
+    """The open half of a broker.
+
+    Attributes:
+        settings: From its URL.
+        where: What the cluster is called in messages.
+        clock: Where Unix time comes from.
+        names: What belongs to the domain is called.
+        cluster: The way to the brokers.
+        topics: Makes sure that topics are there.
+        producer: What publishes.
+        facts: What the brokers allow; set by ``open``.
+        loop: To which it belongs.
+        pid: And to which process.
+        closed: Whether ``close`` was called.
+    """
+
+    facts: ServerFacts
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.where = where(settings)
+        self.clock = clock
+        self.names = Names(settings.domain)
+        self.cluster = Cluster(settings.connecting())
+        self._specials = {
+            self.names.events: Special({}, partitions=1),  # it is one log
+            self.names.results: Special({"retention.ms": _ms(_DAY)}),
+            self.names.replies: Special({"retention.ms": _ms(_HOUR)}),
+        }
+        self.topics = Topics(
+            self.cluster,
+            specials=self._specials,
+            partitions=settings.partitions,
+            replicas=settings.replication,
+            min_insync=settings.min_insync,
+            create=settings.create_topics,
+            timeout=settings.timeout,
+        )
+        self.producer = Producer(
+            self.cluster,
+            where=self.where,
+            codec=CODECS[settings.compression],
+            timeout=settings.timeout,
+            scatter=settings.lane == "classic",
+        )
+        self.loop = asyncio.get_running_loop()
+        self.pid = os.getpid()
+        self.closed = False
+        self._groups: dict[str, float] = {}
+
+    async def close(self) -> None:
+        """End all of it."""
+        self.closed = True
+        await self.producer.close()
+        await self.cluster.close()
+
+    def look_again(self, error: BaseException) -> None:
+        """If something failed because a topic is gone: forget what was known of topics, so that they are made anew."""
+        if getattr(error.__cause__, "code", None) in TOPIC_GONE:
+            self.topics.forget()
+            self.producer.forget()
+            self._groups.clear()
+
+    async def ensure_queues(self, queues: Sequence[QueueName]) -> None:
+        """Make sure that the topics of queues are there, and with the first of them those of the domain. Raises BrokerError."""
+        try:
+            lanes = [self.names.lane(queue, level) for queue in queues for level in self.settings.priorities]
+            await self.topics.ensure([*lanes, *self._specials])
+        except CLIENT_ERRORS as error:
+            raise translate(error, self.where) from error
+
+    async def ensure_results(self) -> None:
+        """Make sure that the topics of results are there. Raises BrokerError."""
+        await self._ensure(self.names.results, self.names.replies)
+
+    async def ensure_events(self) -> None:
+        """Make sure that the topic of events is there. Raises BrokerError."""
+        await self._ensure(self.names.events)
+
+    async def ensure_groups(self, queues: Sequence[QueueName], lease: float) -> None:
+        """Set up the share groups of queues, before their first fetch. Raises BrokerError."""
+        try:
+            for group in {self.names.queue(queue) for queue in queues}:
+                if self._groups.get(group) != lease:
+                    await self._set_up(group, lease)
+                    self._groups[group] = lease
+        except CLIENT_ERRORS as error:
+            raise translate(error, self.where) from error
+
+    async def _set_up(self, group: str, lease: float) -> None:
+        configs = {
+            "share.auto.offset.reset": "earliest",  # or what was published before the first session would be passed over
+            "share.isolation.level": "read_committed",  # or a scheduler's aborted transaction would be run
+            "share.record.lock.duration.ms": _ms(lease),
+            "share.delivery.count.limit": str(self.facts.deliveries),
+        }
+        said = await self.cluster.ask_any(AlterGroupConfig(group, configs))
+        if said.error == KafkaCode.INVALID_CONFIG and "delivery.count" in (said.message or ""):
+            del configs["share.delivery.count.limit"]  # 4.2 has it for the broker only
+            said = await self.cluster.ask_any(AlterGroupConfig(group, configs))
+        if said.error in DENIED:
+            raise AuthenticationFailed(
+                f"{self.where}: not allowed to set up the share group {group}: allow ALTER_CONFIGS on groups of this"
+                f" prefix, or set {', '.join(f'{name}={value}' for name, value in configs.items())}"
+            )
+        check(said.error, said.message, doing=f"setting up the share group {group}")
+
+    async def _ensure(self, *topics: str) -> None:
+        try:
+            await self.topics.ensure(topics)
+        except CLIENT_ERRORS as error:
+            raise translate(error, self.where) from error
+
+
+def _ms(seconds: float) -> str:
+    return str(round(seconds * 1000))

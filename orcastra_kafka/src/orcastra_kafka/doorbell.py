@@ -1,0 +1,137 @@
+"""What wakes a session that waits: ordinary fetches from the ends of its topics, which take nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from functools import partial
+
+from orcastra_kafka.errors import CLIENT_ERRORS
+from orcastra_kafka.patience import led, pause
+from orcastra_kafka.protocol.log import LATEST, Fetch, ListOffsets
+from orcastra_kafka.share.cluster import Cluster
+from orcastra_kafka.share.errors import KafkaCode, check
+from orcastra_kafka.share.messages import Partition
+from orcastra_kafka.share.private import Connection
+
+_log = logging.getLogger("orcastra.kafka")
+
+_PARK = 1.0
+_PAUSE = 0.1
+
+
+class Doorbell:
+    """Rings when anything is appended to a partition.
+
+    A share fetch that waited at the broker would delay acknowledgements, could take more than was asked for of several queues, and
+    would still take it after its caller had given up. So sessions fetch without waiting, and wait here. It listens only
+    while somebody does: what was appended meanwhile rings at once.
+
+    Its connections are its own, one a broker.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._offsets: dict[Partition, int] = {}
+        self._leaders: dict[Partition, int] = {}
+        self._names: dict[str, list[Partition]] = {}
+        self._rung = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._waiting = 0
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def add(self, topics: Iterable[str]) -> None:
+        """Listen to these from now on. Raises KafkaError, OSError or TimeoutError."""
+        for topic in topics:
+            if topic in self._names:
+                continue
+            await led(partial(self._add, topic))
+        self._listen()
+
+    async def _add(self, topic: str) -> None:
+        facts = await self._cluster.topic(topic)
+        for number, leader in enumerate(facts.leaders):
+            said = await self._cluster.ask(leader, ListOffsets(topic, {number: LATEST}))
+            error, offset = said[number]
+            check(error, doing=f"the end of {topic}")
+            self._offsets[facts.id, number] = offset
+            self._leaders[facts.id, number] = leader
+        self._names[topic] = [(facts.id, number) for number in range(len(facts.leaders))]
+
+    async def wait(self, seconds: float) -> None:
+        """Return when it rings, or after so many seconds."""
+        self._waiting += 1
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._wanted.clear()
+            self._rung.clear()
+
+    def drop(self) -> list[asyncio.Task[None]]:
+        """Stop listening; return what has to be waited for."""
+        for task in self._tasks.values():
+            task.cancel()
+        return list(self._tasks.values())
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for node in set(self._leaders.values()) - self._tasks.keys():
+            self._tasks[node] = loop.create_task(self._listen_to(node), name=f"kafka-doorbell-{node}")
+
+    async def _listen_to(self, node: int) -> None:
+        connection: Connection | None = None
+        try:
+            while True:
+                await self._wanted.wait()
+                offsets = {at: offset for at, offset in self._offsets.items() if self._leaders[at] == node}
+                if not offsets:
+                    await pause(_PARK)
+                    continue
+                try:
+                    if connection is None:
+                        connection = await self._cluster.connect(node)
+                    said = Fetch.read(await connection.send(Fetch(offsets=offsets, wait=_PARK, max_bytes=1)))
+                except CLIENT_ERRORS as error:
+                    _log.debug("doorbell at broker %d: %s", node, error)
+                    if connection is not None:
+                        connection.close()
+                        connection = None
+                    await pause(_PAUSE)
+                    await self._look_again()
+                    self._rung.set()  # whatever has happened: look
+                    continue
+                moved = False
+                for at, page in said.items():
+                    if page.error == KafkaCode.NONE:
+                        if page.end > self._offsets[at]:
+                            self._offsets[at] = page.end
+                            self._rung.set()
+                    elif page.error == KafkaCode.OFFSET_OUT_OF_RANGE:
+                        self._offsets[at] = max(page.end, 0)
+                        self._rung.set()
+                    else:
+                        moved = True
+                if moved:
+                    await pause(_PAUSE)
+                    await self._look_again()
+        finally:
+            if connection is not None:
+                connection.close()
+
+    async def _look_again(self) -> None:
+        try:
+            facts = await self._cluster.metadata(list(self._names))
+        except CLIENT_ERRORS:
+            return
+        for topic in facts.topics.values():
+            for number, leader in enumerate(topic.leaders):
+                if leader >= 0 and (topic.id, number) in self._leaders:
+                    self._leaders[topic.id, number] = leader
+        self._listen()

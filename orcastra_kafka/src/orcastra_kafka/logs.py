@@ -1,0 +1,105 @@
+"""Reading a topic as a log: pages of it, its ends, and what is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import attrs
+
+from orcastra_kafka.core import Core
+from orcastra_kafka.patience import led
+from orcastra_kafka.protocol.log import EARLIEST, LATEST, DeleteRecords, Fetch, ListOffsets, Page
+from orcastra_kafka.share.errors import KafkaCode, check
+from orcastra_kafka.share.metadata import TopicFacts
+from orcastra_kafka.share.private import MemoryRecords
+
+
+@attrs.frozen(eq=False)
+class Entry:
+    """One record. Attributes: its ``offset``, and what was produced."""
+
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+
+
+def entries_of(page: Page, begin: int) -> list[Entry]:
+    """Return the records of a page, from ``begin`` on, but for those of aborted transactions."""
+    entries: list[Entry] = []
+    aborted = sorted(page.aborted, key=lambda one: one[1])
+    aborting: set[int] = set()
+    batches = MemoryRecords(page.records)
+    while batches.has_next():
+        batch = batches.next_batch()
+        if batch is None:
+            break
+        while aborted and aborted[0][1] <= batch.base_offset:
+            aborting.add(aborted.pop(0)[0])
+        if batch.is_control_batch:
+            aborting.discard(batch.producer_id)  # its transaction ends here, either way
+        elif not (batch.is_transactional and batch.producer_id in aborting):
+            entries += [
+                Entry(record.offset, record.key, record.value or b"", record.headers)
+                for record in batch
+                if record.offset >= begin
+            ]
+    return entries
+
+
+async def find(core: Core, name: str) -> TopicFacts | None:
+    """Return a topic's facts; None if there is none."""
+    facts = (await core.cluster.metadata([name])).topics[name]
+    if facts.error == KafkaCode.UNKNOWN_TOPIC_OR_PARTITION:
+        return None
+    check(facts.error, doing=f"topic {name}")
+    return facts
+
+
+async def offset_at(core: Core, topic: TopicFacts, partition: int, time: int) -> int:
+    """Return the first offset of a time (LATEST, EARLIEST or Unix milliseconds); the end, where nothing is that young."""
+
+    async def ask() -> int:
+        facts = await core.cluster.topic(topic.name)
+        error, offset = (await core.cluster.ask(facts.leaders[partition], ListOffsets(topic.name, {partition: time})))[
+            partition
+        ]
+        check(error, doing=f"offsets of {topic.name}")
+        return offset
+
+    offset = await led(ask)
+    return offset if offset >= 0 or time < 0 else await offset_at(core, topic, partition, LATEST)
+
+
+async def read(core: Core, topic: TopicFacts, partition: int, begin: int) -> AsyncIterator[list[Entry]]:
+    """Yield what a partition has from ``begin`` on, up to its end of now, page by page."""
+    end = await offset_at(core, topic, partition, LATEST)
+    at = max(begin, await offset_at(core, topic, partition, EARLIEST))
+    while at < end:
+        pages = await core.cluster.ask(topic.leaders[partition], Fetch(offsets={(topic.id, partition): at}))
+        page = pages[topic.id, partition]
+        check(page.error, doing=f"reading {topic.name}")
+        entries = entries_of(page, at)
+        if entries:
+            yield entries
+        at = next_offset(page, at)
+
+
+def next_offset(page: Page, at: int) -> int:
+    """Return the offset behind a page: batches may end in records that were compacted away, or in none to be seen."""
+    batches = MemoryRecords(page.records)
+    behind = at
+    while batches.has_next():
+        batch = batches.next_batch()
+        if batch is None:
+            break
+        behind = max(behind, batch.next_offset)
+    return behind if behind > at else page.end
+
+
+async def cut(core: Core, topic: TopicFacts, before: Mapping[int, int]) -> None:
+    """Drop what lies before offsets."""
+    for partition, offset in before.items():
+        request = DeleteRecords(topic.name, {partition: offset}, core.settings.timeout)
+        said = await core.cluster.ask(topic.leaders[partition], request)
+        check(said[partition][1], doing=f"trimming {topic.name}")

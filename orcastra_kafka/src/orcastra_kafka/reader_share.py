@@ -1,0 +1,237 @@
+"""The half of a share session that lives in its I/O thread: a consumer a lane, and what they hold."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from orcastra_core.model.counts import Counts
+from orcastra_core.model.delivery import Delivery
+from orcastra_core.model.names import QueueName
+from orcastra_kafka.doorbell import Doorbell
+from orcastra_kafka.errors import CLIENT_ERRORS, translate
+from orcastra_kafka.publish import counts_of, envelope_of
+from orcastra_kafka.server import where
+from orcastra_kafka.settings import Settings
+from orcastra_kafka.share.acks import AckType
+from orcastra_kafka.share.cluster import Cluster
+from orcastra_kafka.share.consumer import ShareConsumer
+from orcastra_kafka.share.records import ShareRecord
+from orcastra_kafka.topics import Names, lanes_of
+
+_LOOK_AROUND = 0.2
+"""Seconds between looks that nothing rang for: what a dead session held comes back without a ring."""
+_COLD_PARK = 0.05
+"""Seconds the first fetch of a lane may stay with the broker, which has to load the lane's state."""
+
+_COLD_START = 15.0
+"""Seconds that joining a group may take: the first one of a cluster waits for the brokers to make their own topics."""
+_FAREWELL = 0.9
+"""Seconds that telling the groups of our leaving may take."""
+
+
+@attrs.frozen(eq=False)
+class Held:
+    """A delivery, and the record that it came by.
+
+    Attributes:
+        lane: The consumer that holds the record.
+    """
+
+    record: ShareRecord
+    lane: Lane
+    delivery: Delivery
+
+
+class Lane:
+    """One topic of a queue, read by one member of the queue's share group."""
+
+    def __init__(self, queue: QueueName, consumer: ShareConsumer) -> None:
+        self.queue = queue
+        self.consumer = consumer
+        self.warm = False
+
+    async def fetch(self, limit: int) -> list[ShareRecord]:
+        """Fetch what is there."""
+        if self.warm:
+            return await self.consumer.fetch(limit, 0.0)
+        records = await self.consumer.fetch(limit, _COLD_PARK)
+        self.warm = True
+        return records
+
+
+class Reader:
+    """Fetches, keeps the locks and acknowledges. All of it runs in the I/O thread's loop.
+
+    Args:
+        settings: The broker's.
+        lost: Called, in this thread, with what is no longer held by no doing of ours.
+    """
+
+    def __init__(self, settings: Settings, lost: Callable[[Sequence[Held], BaseException], None]) -> None:
+        self.given: deque[Held] = deque()
+        """What was taken and not yet seen by the session's own loop. Both threads use it: only atomic operations."""
+        self._settings = settings
+        self._names = Names(settings.domain)
+        self._where = where(settings)
+        self._lost = lost
+        self._lanes: dict[str, Lane] = {}
+        self._held: dict[ShareRecord, Held] = {}
+        self._receipts = itertools.count(1)
+        self._opening = asyncio.Lock()
+        self._cluster: Cluster
+        self._bell: Doorbell
+
+    async def begin(self, queues: Sequence[QueueName]) -> None:
+        """Connect, and join the share groups of queues. Raises BrokerError."""
+        self._cluster = Cluster(self._settings.connecting())
+        self._bell = Doorbell(self._cluster)
+        try:
+            await self._cluster.open()
+        except CLIENT_ERRORS as error:
+            raise translate(error, self._where) from error
+        await self.open(queues)
+
+    async def open(self, queues: Sequence[QueueName]) -> None:
+        """Join the share groups of queues that are not read yet. Raises BrokerError."""
+        async with self._opening:
+            missing = [
+                (queue, topic)
+                for queue in dict.fromkeys(queues)
+                for topic in lanes_of(self._names, queue, self._settings.priorities)
+                if topic not in self._lanes
+            ]
+            if not missing:
+                return
+            try:
+                await self._bell.add(topic for _, topic in missing)
+                consumers = [self._consumer(queue, topic) for queue, topic in missing]
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        for consumer in consumers:
+                            group.create_task(self._start(consumer))
+                except BaseException:
+                    for consumer in consumers:
+                        consumer.drop()
+                    raise
+            except* CLIENT_ERRORS as errors:
+                first = errors.exceptions[0]
+                while isinstance(first, BaseExceptionGroup):
+                    first = first.exceptions[0]
+                raise translate(first, self._where) from first
+            for (queue, topic), consumer in zip(missing, consumers, strict=True):
+                self._lanes[topic] = Lane(queue, consumer)
+
+    async def take(self, want: Sequence[tuple[QueueName, int]], limit: int, wait: float) -> None:
+        """Put into ``given`` what a fetch gets. Raises BrokerError."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        await self.open([queue for queue, _ in want])
+        try:
+            while not await self._look(want, limit):
+                left = until - loop.time()
+                if left <= 0:
+                    return
+                await self._bell.wait(min(left, max(_LOOK_AROUND, 0.02 * len(self._lanes))))
+        except CLIENT_ERRORS as error:
+            raise translate(error, self._where) from error
+
+    async def settle(self, items: Sequence[Held], kind: AckType) -> list[int]:
+        """Acknowledge; return for each 0, or Kafka's error code."""
+        codes: dict[Held, int] = {}
+        by_lane: dict[Lane, list[Held]] = {}
+        for held in items:
+            by_lane.setdefault(held.lane, []).append(held)
+
+        async def settle(lane: Lane, some: list[Held]) -> None:
+            answers = await lane.consumer.acknowledge([(held.record, kind) for held in some])
+            codes.update(zip(some, answers, strict=True))
+
+        if len(by_lane) == 1:
+            for lane, some in by_lane.items():
+                await settle(lane, some)
+        else:
+            async with asyncio.TaskGroup() as group:
+                for lane, some in by_lane.items():
+                    group.create_task(settle(lane, some))
+        for held, code in codes.items():
+            if not code:
+                self._held.pop(held.record, None)
+        return [codes[held] for held in items]
+
+    async def holding(self) -> list[Held]:
+        """Return all that the consumers hold, seen or not."""
+        return [self._note(lane, record) for lane in self._lanes.values() for record in await lane.consumer.held()]
+
+    def trouble(self) -> BaseException | None:
+        """Return why the last heartbeats had no answer, if so. From any thread."""
+        return next((lane.consumer.failing for lane in list(self._lanes.values()) if lane.consumer.failing), None)
+
+    async def suspend(self, suspended: bool) -> None:
+        """Stop heartbeats and renewals, or resume them. For tests."""
+        for lane in self._lanes.values():
+            lane.consumer.suspend(suspended)
+
+    async def end(self) -> None:
+        """Close all connections, which gives back what is held, and leave the groups."""
+        ringing = self._bell.drop()
+        if ringing:
+            await asyncio.wait(ringing)
+        lanes, self._lanes = list(self._lanes.values()), {}
+        for lane in lanes:
+            lane.consumer.drop()
+        try:
+            async with asyncio.timeout(min(_FAREWELL, self._settings.timeout)), asyncio.TaskGroup() as group:
+                for lane in lanes:
+                    group.create_task(lane.consumer.close())
+        except TimeoutError:
+            pass
+        await self._cluster.close()
+
+    async def _look(self, want: Sequence[tuple[QueueName, int]], limit: int) -> bool:
+        """Ask lane by lane, in their order, without waiting. Whether anything came."""
+        found = False
+        for queue, most in want:
+            left = min(limit, most)
+            for topic in lanes_of(self._names, queue, self._settings.priorities):
+                if left <= 0:
+                    break
+                lane = self._lanes[topic]
+                try:
+                    records = await lane.fetch(left)
+                except CLIENT_ERRORS:
+                    if found:
+                        return True  # what there is goes first; the error comes again
+                    raise
+                for record in records:
+                    self.given.append(self._note(lane, record))
+                found = found or bool(records)
+                left -= len(records)
+                limit -= len(records)
+        return found
+
+    def _note(self, lane: Lane, record: ShareRecord) -> Held:
+        held = self._held.get(record)
+        if held is None:
+            counts = counts_of(record.headers)
+            if record.delivery_count > 1:
+                counts = Counts(counts.attempt, counts.lost + record.delivery_count - 1, counts.released)
+            envelope = envelope_of(record.key, record.value, lane.queue)
+            held = self._held[record] = Held(record, lane, Delivery(envelope, next(self._receipts), counts))
+        return held
+
+    def _consumer(self, queue: QueueName, topic: str) -> ShareConsumer:
+        return ShareConsumer(self._cluster, self._names.queue(queue), [topic], lost=self._gone, follow_assignment=False)
+
+    async def _start(self, consumer: ShareConsumer) -> None:
+        await consumer.start()
+        async with asyncio.timeout(max(_COLD_START, self._settings.timeout)):
+            await consumer.ready()
+
+    def _gone(self, records: Sequence[ShareRecord], why: BaseException) -> None:
+        gone = [held for record in records if (held := self._held.pop(record, None)) is not None]
+        self._lost(gone, why)

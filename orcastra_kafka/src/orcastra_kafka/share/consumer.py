@@ -1,0 +1,287 @@
+"""A member of a share group that reads some topics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
+
+from orcastra_kafka.share.acks import Ack, AckType
+from orcastra_kafka.share.cluster import Cluster
+from orcastra_kafka.share.errors import TOPIC_GONE, KafkaCode, SessionLost, ShareError, check
+from orcastra_kafka.share.leader_session import LeaderSession
+from orcastra_kafka.share.membership import Membership
+from orcastra_kafka.share.messages import Partition, ShareFetched
+from orcastra_kafka.share.metadata import partitions_of
+from orcastra_kafka.share.private import Connection, KafkaError
+from orcastra_kafka.share.records import ShareRecord
+
+_log = logging.getLogger(__name__)
+
+RENEWALS_PER_LOCK = 3
+_REFRESH = 60.0
+_RETRY = 0.1
+
+
+class ShareConsumer:
+    """Fetches records that are locked for this member until it acknowledges them, or its connection ends.
+
+    Nothing is fetched but on demand: who has no room does not fetch, and that is all the backpressure there is.
+    Locks are renewed for as long as a record is held. For one event loop.
+
+    Args:
+        cluster: Where the brokers are. Stays its owner's.
+        group: The share group.
+        topics: What to read. They must exist.
+        lost: Called with records that are no longer held, by no doing of the caller's, and why.
+        follow_assignment: Read only what the group's coordinator assigned. False: every partition of the topics,
+            so that no record waits for a member that has no room. Partition leaders admit both.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        group: str,
+        topics: Sequence[str],
+        *,
+        lost: Callable[[Sequence[ShareRecord], BaseException], None] | None = None,
+        follow_assignment: bool = True,
+    ) -> None:
+        self.group = group
+        self.id = str(uuid.uuid4())
+        self.topics = list(topics)
+        self._cluster = cluster
+        self._on_lost = lost
+        self._follow = follow_assignment
+        self._membership = Membership(cluster, group, self.id, self.topics, self._assign)
+        self._names: dict[bytes, str] = {}
+        self._leaders: dict[Partition, int] = {}
+        self._sessions: dict[int, LeaderSession] = {}
+        self._unclaimed: deque[ShareRecord] = deque()
+        self._lock = 0.0
+        self._stale = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._turn = 0
+        self._closed = False
+        self._gone: BaseException | None = None
+        self._fetching = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Join the group. Raises KafkaError, OSError or TimeoutError."""
+        await self._refresh()
+        await self._membership.join()
+        self._assign()
+        for work in (self._membership.run(), self._keep_metadata(), self._keep_locks()):
+            self._spawn(work)
+
+    async def ready(self) -> None:
+        """Wait until the coordinator has assigned something: the group's state exists from then on."""
+        await self._ready.wait()
+
+    async def close(self) -> None:
+        """Close the connections, which releases what is held, and leave the group."""
+        self.drop()
+        tasks, self._tasks = self._tasks, []
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._membership.leave()
+
+    def drop(self) -> None:
+        """End all conversations without a word to the coordinator, as a dying process would."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+
+    def suspend(self, suspended: bool = True) -> None:
+        """Stop heartbeats and renewals, or resume them. For tests."""
+        self._membership.suspended = suspended
+
+    async def held(self) -> list[ShareRecord]:
+        """Return what this member holds, handed out by ``fetch`` or not."""
+        for session in self._sessions.values():
+            await session.settled()
+        return [record for session in self._sessions.values() for record in session.held.values()]
+
+    @property
+    def failing(self) -> BaseException | None:
+        """Why the last heartbeat had no answer; None if it had one."""
+        return self._membership.failing
+
+    async def fetch(self, limit: int, wait: float) -> list[ShareRecord]:
+        """Fetch at most ``limit`` records, waiting up to ``wait`` seconds for the first.
+
+        After a call that was cancelled the next one first returns what came meanwhile.
+
+        Raises:
+            SessionLost: A broker that should have been asked was not to be had.
+            ShareError: A topic was removed; said once.
+        """
+        async with self._fetching:
+            taken = self._claim(limit)
+            if taken or limit <= 0:
+                return taken
+            if self._gone is not None:
+                gone, self._gone = self._gone, None
+                raise gone
+            if wait > 0:
+                return await self._ask(self._in_turn()[:limit], limit, wait)
+            for session in self._in_turn():
+                taken += await self._ask([session], limit - len(taken), 0.0)
+                if len(taken) >= limit:
+                    break
+            return taken
+
+    async def acknowledge(self, items: Iterable[tuple[ShareRecord, AckType]]) -> list[int]:
+        """Acknowledge records; return for each 0, or the error code: 121 if its lock had run out, 122 if the
+        connection was lost (what the broker made of it is not known then)."""
+        waiting: list[asyncio.Future[int]] = []
+        loop = asyncio.get_running_loop()
+        orders: dict[int, list[Ack]] = {}
+        for record, kind in items:
+            answer: asyncio.Future[int] = loop.create_future()
+            waiting.append(answer)
+            place = (record.partition, record.offset)
+            holder = next((s for s in self._sessions.values() if s.held.get(place) is record), None)
+            if holder is None:
+                answer.set_result(int(KafkaCode.INVALID_RECORD_STATE))
+            else:
+                orders.setdefault(holder.node, []).append(Ack(*place, kind, answer))
+        for node, acks in orders.items():
+            self._sessions[node].acknowledge(acks)
+        return [await answer for answer in waiting]
+
+    async def _ask(self, sessions: Sequence[LeaderSession], limit: int, wait: float) -> list[ShareRecord]:
+        """Ask sessions at the same time, each for its part of ``limit``; return with the first that has something."""
+        if not sessions:
+            if wait > 0:
+                self._stale.set()
+                await _wait(min(wait, _RETRY))
+            return []
+        part, more = divmod(limit, len(sessions))
+        orders = [session.fetch(part + (number < more), wait) for number, session in enumerate(sessions)]
+        try:
+            pending = set(orders)
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                if any(order.exception() is not None or order.result() for order in done):
+                    break
+            taken = [record for order in orders if order.done() and not order.exception() for record in order.result()]
+            failure = next((order.exception() for order in orders if order.done() and order.exception()), None)
+            if not taken and failure is not None:
+                raise failure
+            return taken
+        except asyncio.CancelledError:
+            for order in orders:
+                if order.done() and not order.cancelled() and not order.exception():
+                    self._unclaimed.extend(order.result())
+            raise
+        finally:
+            for order in orders:
+                order.cancel()
+
+    def _claim(self, limit: int) -> list[ShareRecord]:
+        taken: list[ShareRecord] = []
+        while self._unclaimed and len(taken) < limit:
+            record = self._unclaimed.popleft()
+            place = (record.partition, record.offset)
+            if any(session.held.get(place) is record for session in self._sessions.values()):
+                taken.append(record)
+        return taken
+
+    def _in_turn(self) -> list[LeaderSession]:
+        wanted = set(self._leaders.values())
+        sessions = [session for node, session in sorted(self._sessions.items()) if node in wanted]
+        self._turn += 1
+        at = self._turn % len(sessions) if sessions else 0
+        return sessions[at:] + sessions[:at]
+
+    # What the sessions ask of their member.
+
+    def led_by(self, node: int) -> frozenset[Partition]:
+        return frozenset(partition for partition, leader in self._leaders.items() if leader == node)
+
+    def topic_name(self, topic: bytes) -> str:
+        return self._names[topic]
+
+    def moved(self, fetched: ShareFetched | None) -> None:
+        if fetched is not None:
+            self._cluster.learn(fetched.nodes)
+        self._stale.set()
+
+    def lost(self, records: Sequence[ShareRecord], why: BaseException) -> None:
+        if self._on_lost is not None and not self._closed:
+            self._on_lost(records, why)
+
+    def locked(self, seconds: float) -> None:
+        self._lock = seconds
+
+    async def connect(self, node: int) -> Connection:
+        return await self._cluster.connect(node)
+
+    # What runs beside the calls.
+
+    async def _refresh(self) -> None:
+        facts = await self._cluster.metadata(self.topics)
+        self._all: dict[Partition, int] = {}
+        for name in self.topics:
+            topic = facts.topics[name]
+            check(topic.error, doing=f"topic {name}")
+            if topic.id not in self._names and name in self._names.values():
+                self._gone = ShareError(
+                    KafkaCode.UNKNOWN_TOPIC_ID, "it was removed and made anew", doing=f"topic {name}"
+                )
+            self._names[topic.id] = name
+            self._all.update(zip(partitions_of(topic), topic.leaders, strict=True))
+
+    def _assign(self) -> None:
+        assigned = self._membership.assigned
+        if assigned:
+            self._ready.set()
+        mine = self._all if not self._follow else {p: n for p, n in self._all.items() if p in (assigned or ())}
+        self._leaders = {partition: node for partition, node in mine.items() if node >= 0}
+        for node in set(self._leaders.values()) - self._sessions.keys():
+            session = self._sessions[node] = LeaderSession(self, node, self._unclaimed.extend)
+            self._spawn(session.run())
+
+    async def _keep_metadata(self) -> None:
+        while True:
+            self._stale.clear()
+            try:
+                async with asyncio.timeout(_REFRESH):
+                    await self._stale.wait()
+            except TimeoutError:
+                pass
+            try:
+                await self._refresh()
+                self._assign()
+            except (KafkaError, OSError, TimeoutError) as error:
+                _log.debug("metadata of %s: %s", self.topics, error)
+                if getattr(error, "code", None) in TOPIC_GONE:
+                    self._gone = error
+                self._stale.set()
+            await _wait(_RETRY)
+
+    async def _keep_locks(self) -> None:
+        while True:
+            await _wait((self._lock or 1.0) / RENEWALS_PER_LOCK)
+            if not self._membership.suspended:
+                for session in self._sessions.values():
+                    session.renew()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work, name=f"share-{self.group}"))
+
+
+async def _wait(seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.get_running_loop().create_future()
+    except TimeoutError:
+        pass
+
+
+__all__ = ["SessionLost", "ShareConsumer"]

@@ -1,0 +1,48 @@
+"""Private brokers for the tests of this dist."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from orcastra_kafka.conformance_servers import Ground, Server, ServerError
+
+HERE = Path(__file__).parent
+if str(HERE) not in sys.path:
+    sys.path.insert(0, str(HERE))
+
+WITHOUT_A_BROKER = ("test_acks", "test_assignment", "test_golden_frames", "test_window")
+"""Modules that start nothing. All others take minutes."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what takes minutes to `make proof`."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.path.stem not in WITHOUT_A_BROKER:
+            item.add_marker(pytest.mark.proof)
+
+
+@pytest.fixture(scope="session")
+def ground() -> Iterator[Ground]:
+    """Where the tests' brokers live. No Kafka is a failure in CI, and a skip by hand."""
+    try:
+        found = Ground()
+    except ServerError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+async def kafka(ground: Ground) -> AsyncIterator[Server]:
+    """A broker of the test's own."""
+    server = await ground.server()
+    yield server
+    server.kill()

@@ -1,0 +1,59 @@
+"""A broker of the tests' own, and what they do on it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeAlias
+
+import pytest
+
+from orcastra_kafka.conformance_servers import Ground, Server, program
+from orcastra_kafka.producer import Producer, Record
+from orcastra_kafka.share import Cluster, Connecting
+from orcastra_kafka.share.groups import AlterGroupConfig
+from orcastra_kafka.topics import Topics
+
+Produce: TypeAlias = Callable[[int], Awaitable[None]]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    if program() is None:
+        pytest.skip("no Kafka: scripts/services run kafka -- pytest …")
+    ground = Ground()
+    try:
+        yield asyncio.run(ground.server())
+    finally:
+        ground.close()
+
+
+@pytest.fixture
+async def cluster(server: Server) -> AsyncIterator[Cluster]:
+    cluster = Cluster(Connecting(bootstrap=[("127.0.0.1", server.port)]))
+    await cluster.open()
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+async def topic(cluster: Cluster) -> str:
+    """A topic of one partition, and a share group of its name that begins at its start with locks of a second."""
+    name = f"t-{uuid.uuid4().hex}"
+    await Topics(cluster, specials={}, partitions=1).ensure([name])
+    configs = {"share.auto.offset.reset": "earliest", "share.record.lock.duration.ms": "1000"}
+    assert (await cluster.ask_any(AlterGroupConfig(name, configs))).error == 0
+    return name
+
+
+@pytest.fixture
+async def produce(cluster: Cluster, topic: str) -> AsyncIterator[Produce]:
+    producer = Producer(cluster, where="kafka", codec=0, timeout=5.0)
+
+    async def produce(number: int) -> None:
+        said = await producer.send([Record(topic, None, str(one).encode()) for one in range(number)])
+        assert not any(said)
+
+    yield produce
+    await producer.close()

@@ -1,0 +1,75 @@
+"""10,000 tasks end in any order, a session dies in the middle: what it had settled is not repeated, and nothing is lost."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from orcastra_core.model.broker_url import BrokerUrl
+from orcastra_core.model.delivery import Delivery, Want
+from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.ids import IdFactory, TaskId
+from orcastra_core.model.names import QueueName, TaskName
+from orcastra_core.model.published import STORED
+from orcastra_core.model.result import Outcome, Result
+from orcastra_core.model.settlement import STALE, Complete, Done
+from orcastra_kafka import KafkaBroker
+from orcastra_kafka.classic.session import ClassicSession
+from orcastra_kafka.conformance_servers import Server
+
+QUEUE = QueueName("q")
+TOTAL = 10_000
+
+
+def want(limit: int) -> Want:
+    return Want(limit, [(QUEUE, limit)])
+
+
+def complete(delivery: Delivery) -> Complete:
+    return Complete(delivery, Result(delivery.envelope.id, Outcome.COMPLETED, ttl=0.0))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("transactions", [0, 1])
+async def test_any_order_and_a_crash(kafka: Server, transactions: int) -> None:
+    broker = KafkaBroker(
+        BrokerUrl.parse(f"{kafka.url}/?lane=classic&transactions={transactions}&levels=1&partitions=2")
+    )
+    await broker.open()
+    new, rng = IdFactory(), random.Random(7)
+    envelopes = [Envelope(new(), QUEUE, TaskName("t"), b"") for _ in range(TOTAL)]
+    for first in range(0, TOTAL, 500):
+        assert set(await broker.publish(envelopes[first : first + 500])) == {STORED}
+
+    dying = await broker.open_session([QUEUE], lease=1.0)
+    assert isinstance(dying, ClassicSession)
+    held: list[Delivery] = []
+    while len(held) < TOTAL:
+        held += await dying.fetch(want(1000), wait=2.0)
+    rng.shuffle(held)
+    done: set[TaskId] = set()
+    number = 0
+    while len(done) < TOTAL // 2:
+        batch, held = held[:250], held[250:]
+        number += 1
+        answers = await dying.settle(list(map(complete, batch)), number=number)
+        assert all(isinstance(answer, Done) for answer in answers)
+        done |= {delivery.envelope.id for delivery in batch}
+    await dying.suspend()
+
+    heir = await broker.open_session([QUEUE], lease=1.0)
+    number = 0
+    while len(done) < TOTAL:
+        batch = list(await heir.fetch(want(1000), wait=2.0))
+        if not batch:
+            continue
+        assert not done & {delivery.envelope.id for delivery in batch}, "what was settled is not repeated"
+        assert {delivery.counts.lost for delivery in batch} <= {0, 1}
+        number += 1
+        assert all(isinstance(one, Done) for one in await heir.settle(list(map(complete, batch)), number=number))
+        done |= {delivery.envelope.id for delivery in batch}
+    assert done == {envelope.id for envelope in envelopes}
+    assert set(await dying.settle(list(map(complete, held[:20])), number=999)) == {STALE}, "it is too late"
+    await heir.leave()
+    await broker.close()

@@ -1,0 +1,50 @@
+"""A worker process is killed amid work: another takes up what it held, and nothing is lost."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from kafka_rig import Orders, crew, until
+
+from orcastra_kafka.conformance_servers import Server
+
+SECONDS = 0.005
+"""What a task takes."""
+TOTAL = 5000
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "query, lease, soon",
+    [
+        pytest.param("lane=share", 2.0, 1.0, id="share"),
+        pytest.param("lane=classic", 2.0, 3.0, id="classic"),
+        pytest.param("lane=classic&transactions=1", 2.0, 3.0, id="transactions"),
+    ],
+)
+async def test_killed_amid_work(kafka: Server, tmp_path: Path, query: str, lease: float, soon: float) -> None:
+    url = f"{kafka.url}/?{query}&levels=1"
+    orders = Orders(url)
+    async with orders.app, crew(tmp_path, url, 2, "-c", "50", "--lease", str(lease)) as workers:
+        victim, heir = workers.members
+        await orders.submit_all(TOTAL, SECONDS)
+        assert len(orders.confirmed) == TOTAL
+        await until(
+            lambda: sorted(map(len, workers.by_member().values()))[-2:-1] > [TOTAL // 20], "both work", seconds=30
+        )
+        await victim.kill()
+        killed = time.time()
+        begun = workers.begun()
+        assert len(begun) < TOTAL, "it was in mid-run"
+        await until(lambda: len(workers.begun()) == TOTAL, "all were begun", seconds=30)
+        held = [run.number for run in workers.runs() if run.pid == victim.pid and workers.begun()[run.number] > 1]
+        again = [run.at - killed for run in workers.by_member()[heir.pid] if run.number in held and run.at > killed]
+    assert set(workers.begun()) == orders.confirmed, "nothing was lost"
+    assert held, "it died with tasks in its hands"
+    assert len(held) <= 200, "and what it had settled was not repeated"
+    assert min(again) < soon
+    print(
+        f"{query}: {len(held)} of {TOTAL} repeated, begun again {min(again):.2f} to {max(again):.2f} s after the kill"
+    )
