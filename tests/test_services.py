@@ -23,8 +23,8 @@ PROGRAM = "ORCASTRA_REDIS_SERVER"
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """That of this process, without a server already given, and with a place of its own for what gets started."""
-    given = (VARIABLE, PROGRAM, "ORCASTRA_TEST_POSTGRES_URL", "ORCASTRA_POSTGRES_SERVER")
-    given = (*given, "ORCASTRA_TEST_KAFKA_URL", "ORCASTRA_KAFKA_SERVER")
+    given = {f"ORCASTRA_TEST_{name}_URL" for name in ("REDIS", "POSTGRES", "KAFKA")}
+    given |= {f"ORCASTRA_{name}_SERVER" for name in ("REDIS", "POSTGRES", "KAFKA")}
     own = {name: value for name, value in os.environ.items() if name not in given}
     own["TMPDIR"] = str(tmp_path)
     yield own

@@ -14,8 +14,9 @@ from orcastra_redis import RedisBroker
 from orcastra_redis.conformance_servers import Ground, Server, ServerError
 
 HERE = Path(__file__).parent
-if str(HERE) not in sys.path:
-    sys.path.insert(0, str(HERE))
+for folder in (HERE, HERE.parents[1] / "tests"):  # redis_rig, and server_rig, which is for all backends
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 from redis_rig import Open  # noqa: E402 - it is found only now
 

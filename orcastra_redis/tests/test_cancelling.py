@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from redis_rig import Open, make, until
+from redis_rig import Open
+from server_rig import make, until
 
 from orcastra_core.model.envelope import Envelope
 from orcastra_core.model.result import Outcome, Result

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.cluster import key_slot  # type: ignore[attr-defined]
-from redis_rig import QUEUE, Open, Shop, at_work, insisted, make, taken, until
+from redis_rig import Open
+from server_rig import QUEUE, Shop, at_work, insisted, make, taken, until
 
 from orcastra_core.model.errors import BrokerUnavailable
 from orcastra_core.model.published import STORED, Duplicate, Unknown

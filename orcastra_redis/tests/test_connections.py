@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from redis_rig import QUEUE, Open, Shop, at_work, completions, make, taken, until
+from redis_rig import Open
+from server_rig import QUEUE, Shop, at_work, completions, make, taken, until
 
 from orcastra_core.model.errors import AuthenticationFailed, BrokerUnavailable, InvalidOption
 from orcastra_core.model.published import STORED

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis_rig import QUEUE, Open, Shop, at_work, make, until
+from redis_rig import Open
+from server_rig import QUEUE, Shop, at_work, make, until
 
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.errors import AuthenticationFailed, BrokerUnavailable, InvalidOption

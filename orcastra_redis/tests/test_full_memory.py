@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from redis_rig import QUEUE, Open, Shop, at_work, completions, insisted, make, taken, until, want
+from redis_rig import Open
+from server_rig import QUEUE, Shop, at_work, completions, insisted, make, taken, until, want
 
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.counts import Counts

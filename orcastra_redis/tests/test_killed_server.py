@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from redis_rig import Crew, Orders, crew, until
+from server_rig import Crew, Orders, crew, until
 
 from orcastra_core.model.event import EventKind
 from orcastra_redis import RedisBroker

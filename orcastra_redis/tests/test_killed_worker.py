@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from redis_rig import Orders, crew, until
+from server_rig import Orders, crew, until
 
 from orcastra_core.model.event import EventKind
 from orcastra_redis.conformance_servers import Server

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from redis_rig import QUEUE, Open, make, taken
+from redis_rig import Open
+from server_rig import QUEUE, make, taken
 
 from orcastra_core.model.errors import BrokerUnavailable, ContractMismatch
 from orcastra_core.model.published import STORED

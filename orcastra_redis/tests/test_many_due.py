@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from redis_rig import QUEUE, Open, Orders, crew, make, until
+from redis_rig import Open
+from server_rig import QUEUE, Orders, crew, make, until
 
 from orcastra_conformance.engine.harness import REMEMBERED
 from orcastra_core.model.published import STORED

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from redis_rig import Open, make
+from redis_rig import Open
+from server_rig import make
 
 from orcastra_core.model.errors import AuthenticationFailed, BrokerError, BrokerUnavailable, InvalidOption
 from orcastra_core.model.profile import Cap, Durability

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from redis_rig import until
+from server_rig import until
 
 from orcastra_redis.conformance_servers import VARIABLE, Ground, Server, ServerError
 

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from redis_rig import Open, insisted, until
+from redis_rig import Open
+from server_rig import insisted, until
 
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.errors import BrokerUnavailable

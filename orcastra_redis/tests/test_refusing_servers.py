@@ -6,7 +6,8 @@ import asyncio
 import logging
 
 import pytest
-from redis_rig import QUEUE, Open, Shop, at_work, insisted, make, taken, until, want
+from redis_rig import Open
+from server_rig import QUEUE, Shop, at_work, insisted, make, taken, until, want
 
 from orcastra_core.model.delivery import Delivery
 from orcastra_core.model.errors import BrokerUnavailable, SessionFenced

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from redis_rig import QUEUE, Open, Shop, at_work, completions, insisted, make, names, until, want
+from redis_rig import Open, names
+from server_rig import QUEUE, Shop, at_work, completions, insisted, make, until, want
 
 from orcastra_conformance.faults.proxy import before
 from orcastra_core.model.errors import BrokerTimeout, BrokerUnavailable

@@ -7,7 +7,8 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
-from redis_rig import Shop, at_work, completions, insisted, names, until
+from redis_rig import names
+from server_rig import Shop, at_work, completions, insisted, until
 
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.task_state import State

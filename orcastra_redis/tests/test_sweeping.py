@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from redis_rig import Open, make, taken, until
+from redis_rig import Open
+from server_rig import make, taken, until
 
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Want

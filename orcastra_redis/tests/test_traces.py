@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from redis_rig import QUEUE, Open, make, taken, until, want
+from redis_rig import Open
+from server_rig import QUEUE, make, taken, until, want
 
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.delivery import Delivery

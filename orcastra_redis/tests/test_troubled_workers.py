@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
 import pytest
-from redis_rig import Shop, at_work, completions, until
+from server_rig import Shop, at_work, completions, until
 
 from orcastra_conformance.faults.proxy import Proxy, before
 from orcastra_core.model.event import EventKind

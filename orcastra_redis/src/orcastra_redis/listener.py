@@ -34,6 +34,7 @@ class Listener:
 
     Attributes:
         error: What the connection was lost by, the last time.
+        incarnation: The run_id of the server that is heard: another one after a restart, or a failover.
     """
 
     def __init__(self, link: Link) -> None:
@@ -45,6 +46,7 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
         self._since: float | None = None
         self.error: BaseException | None = None
+        self.incarnation = ""
         self._answered = 0.0
         self._gaps: list[
             tuple[float, float]
@@ -146,6 +148,8 @@ class Listener:
             self._pubsub = pubsub
             if late := self._callbacks.keys() - said:  # added meanwhile
                 await pubsub.subscribe(*late)
+            # after the subscription: of a server that is not the one subscribed to the connection is over soon
+            self.incarnation = str((await client.info("server")).get("run_id", ""))
             for callback in list(self._callbacks.values()):
                 callback(None)
             answered = asked = before = loop.time()

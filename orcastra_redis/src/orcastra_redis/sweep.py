@@ -66,7 +66,8 @@ async def expire(core: Core, session: SessionId) -> int:
 
 async def reclaim(core: Core, session: str, most: int, why: str) -> tuple[bool, bool, Sequence[Lost]]:
     """Run one step of a reap: whether it ended the session, whether it holds more, and what is handed out again."""
-    said: list[Any] = await core.link.run("reclaim", core.settings.events_max, session, most, why)
+    judge = (core.listener.incarnation,) if why == "lapse" else ()
+    said: list[Any] = await core.link.run("reclaim", core.settings.events_max, session, most, why, *judge)
     facts = said[2:]
     lost = [
         Lost(TaskId(facts[i].decode()), QueueName(facts[i + 1].decode()), read_counts(facts[i + 2]), SessionId(session))

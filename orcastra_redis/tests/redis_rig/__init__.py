@@ -1,11 +1,15 @@
-"""Values and small drivers for this dist's tests; what they drive is the real thing, on servers of their own."""
+"""What this dist's tests share beside ``server_rig``."""
 
-from redis_rig.crews import Crew, Member, crew
-from redis_rig.driving import Shop, at_work, completions, insisted, names, until
-from redis_rig.making import QUEUE, Open, make, taken, want
-from redis_rig.orders import Orders
+from collections.abc import Awaitable, Callable
 
-__all__ = [
-    "QUEUE", "Crew", "Member", "Open", "Orders", "Shop", "at_work", "completions", "crew", "insisted", "make", "names",
-    "taken", "until", "want",
-]  # fmt: skip
+from orcastra_redis import RedisBroker
+from orcastra_redis.conformance_sentinels import Sentinels
+from orcastra_redis.conformance_servers import Server
+
+Open = Callable[..., Awaitable[RedisBroker]]
+"""Opens a broker by URL, or on the test's own server."""
+
+
+async def names(setup: Sentinels, server: Server) -> bool:
+    """Whether the sentinel names a server as the master by now."""
+    return await setup.master_port() == server.port

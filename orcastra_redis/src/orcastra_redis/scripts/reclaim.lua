@@ -1,12 +1,14 @@
 -- Hand the deliveries of one session out again that has no record any more, or end the session first.
 -- ARGV: prefix, events_max, session, most, then 'expire' (end it, whatever its state), 'lapse' and the day less its lease
 -- in ms (end it if it has been silent for so long), 'leave' (end it and count a release), or 'orphans' (it is gone).
+-- For 'lapse' the run_id of the server that the judge has been in touch with: after a restart or a failover nobody was heard.
 -- Returns {1 if it was ended now, 1 if there may be more, id, queue, counts, …} of what is handed out again.
 local LANES = 500 -- looked at in one call; what comes next is noted in «reaping», for whoever goes on
 local session, most, why = ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local state = P .. 'n:' .. session
 local ended = 0
 if why == 'lapse' then
+  if string.match(call('INFO', 'server'), 'run_id:(%w+)') ~= ARGV[6] then return {0, 0} end
   local lease = tonumber(call('HGET', state, 'lease') or 0)
   local left = call('PTTL', state)
   if left >= 0 and DAY - left < lease then return {0, 0} end

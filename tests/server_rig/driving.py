@@ -12,8 +12,6 @@ from orcastra_core import Orcastra, Worker
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.model.errors import BrokerError
 from orcastra_core.model.event import EventKind
-from orcastra_redis.conformance_sentinels import Sentinels
-from orcastra_redis.conformance_servers import Server
 
 T = TypeVar("T")
 
@@ -107,8 +105,3 @@ async def completions(broker: Broker) -> Counter[str]:
         cursor = entries[-1].cursor
         counts.update(str(one.event.task_id) for one in entries if one.event.kind is EventKind.COMPLETED)
     return counts
-
-
-async def names(setup: Sentinels, server: Server) -> bool:
-    """Whether the sentinel names a server as the master by now."""
-    return await setup.master_port() == server.port

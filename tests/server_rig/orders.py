@@ -12,7 +12,7 @@ from orcastra_core import Orcastra
 from orcastra_core.model.event import Event
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.task_state import State
-from redis_rig.driving import completions, insisted, until
+from server_rig.driving import completions, insisted, until
 
 
 class Orders:
@@ -72,12 +72,19 @@ class Orders:
     async def all_finished(self, *, seconds: float) -> None:
         """Wait until everything that was confirmed has finished."""
 
+        left: dict[TaskId, State | None] = {}
+
         async def over() -> bool:
-            if left := await self.unfinished():
+            left.clear()
+            left.update(await self.unfinished())
+            if left:
                 await asyncio.sleep(min(0.25, len(left) / 10_000))
             return not left
 
-        await until(over, "all that was confirmed has finished", seconds=seconds)
+        try:
+            await until(over, "all that was confirmed has finished", seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {Counter(map(str, left.values()))}") from None
 
     async def history(self) -> list[Event]:
         """Return the event log."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-_SHOP = '''
+SHOP = '''
 import asyncio
 import os
 import time
@@ -120,10 +120,29 @@ class Crew:
         members: In the order in which they were started.
     """
 
-    def __init__(self, folder: Path, url: str, members: Sequence[Member]) -> None:
-        self.members = members
+    def __init__(self, folder: Path, url: str, arguments: Sequence[str]) -> None:
+        self.members: list[Member] = []
+        self._folder = folder
         self._ledger = folder / "ledger"
         self._url = url
+        self._arguments = arguments
+
+    async def hire(self) -> Member:
+        """Start one more, and return when it is ready to work."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("ORCASTRA", "PYTHON"))}
+        command = [sys.executable, "-m", "orcastra_core.cli", "worker", "shop:app", *self._arguments]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=self._folder,
+            env={**env, "ORCASTRA_URL": self._url},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        member = Member(process)
+        self.members.append(member)
+        await member.line("started:")
+        return member
 
     def runs(self) -> list[Entry]:
         """Return who began to run what and when, in the order of the beginnings."""
@@ -143,7 +162,7 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(folder: Path, url: str, number: int, *arguments: str) -> AsyncIterator[Crew]:
+async def crew(folder: Path, url: str, number: int, *arguments: str, source: str = SHOP) -> AsyncIterator[Crew]:
     """Start worker processes, ready to work; whoever is left at the end has to end in peace when asked to.
 
     Args:
@@ -151,31 +170,21 @@ async def crew(folder: Path, url: str, number: int, *arguments: str) -> AsyncIte
         url: Of their broker.
         number: How many.
         arguments: More of their command line.
+        source: The module ``shop``, which has the app.
     """
-    (folder / "shop.py").write_text(_SHOP)
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("ORCASTRA", "PYTHON"))}
-    members: list[Member] = []
+    (folder / "shop.py").write_text(source)
+    workers = Crew(folder, url, arguments)
     try:
-        for _ in range(number):
-            command = [sys.executable, "-m", "orcastra_core.cli", "worker", "shop:app", *arguments]
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                cwd=folder,
-                env={**env, "ORCASTRA_URL": url},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            members.append(Member(process))
-        for member in members:
-            await member.line("started:")
-        yield Crew(folder, url, members)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(number):
+                group.create_task(workers.hire())
+        yield workers
         async with asyncio.timeout(15):
-            for member in members:
+            for member in workers.members:
                 if member.alive:
                     assert await member.end() == 0, member.text
     finally:
-        for member in members:
+        for member in workers.members:
             await member.kill()
-    for member in members:
+    for member in workers.members:
         assert "Traceback" not in member.text, member.text

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 
 from orcastra_conformance.engine.making import Making
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.delivery import Delivery, Want
 from orcastra_core.model.names import QueueName
-from orcastra_redis import RedisBroker
-
-Open = Callable[..., Awaitable[RedisBroker]]
-"""Opens a broker by URL, or on the test's own server."""
 
 QUEUE = QueueName("q")
 make = Making(time.time)
