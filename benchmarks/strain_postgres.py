@@ -10,7 +10,8 @@ import argparse
 import asyncio
 import os
 import time
-from statistics import quantiles
+from multiprocessing import get_context
+from statistics import median, quantiles
 
 import asyncpg
 
@@ -22,8 +23,9 @@ from orcastra_core.model.delivery import Want
 from orcastra_core.model.envelope import Envelope
 from orcastra_core.model.ids import IdFactory
 from orcastra_core.model.names import QueueName, TaskName
+from orcastra_core.model.published import STORED
 from orcastra_core.model.result import Outcome, Result
-from orcastra_core.model.settlement import Complete
+from orcastra_core.model.settlement import DONE, Complete
 from orcastra_core.plugins import load_broker
 from orcastra_core.serialization.event_codec import EventWriter
 
@@ -36,25 +38,35 @@ _COSTED = 10_000
 _new_id = IdFactory()
 
 
-async def publish(broker: Broker, number: int) -> None:
-    """Publish so many, in batches."""
-    writer = EventWriter(None)
+async def publish(broker: Broker, number: int) -> list[float]:
+    """Publish so many, in batches; return the seconds that a task took in each."""
+    writer, costs = EventWriter(None), []
     for first in range(0, number, BULK):
         batch = [Envelope(_new_id(), QUEUE, TASK, b"\x82\x81\x01\xa0") for _ in range(min(BULK, number - first))]
-        await broker.publish(batch, events=[writer.submitted(one.id, 0.0, one.queue, one.task) for one in batch])
+        events = [writer.submitted(one.id, 0.0, one.queue, one.task) for one in batch]
+        start = time.perf_counter()
+        answers = await broker.publish(batch, events=events)
+        costs.append((time.perf_counter() - start) / len(batch))
+        if any(answer != STORED for answer in answers):
+            raise SystemExit("a publish was refused")
+    return costs
 
 
-async def work(session: Session, number: int, waits: list[float] | None = None) -> None:
-    """Fetch and settle so many; the seconds of each fetch that found some go to ``waits``."""
-    writer, want, done, turn = EventWriter(session.id), Want(BATCH, [(QUEUE, BATCH)]), 0, 0
+async def work(session: Session, number: int, waits: list[float] | None = None) -> list[float]:
+    """Fetch and settle so many; return the seconds that a task took in each batch.
+
+    Those of each fetch that found some go to ``waits``.
+    """
+    writer, want, done, turn, costs = EventWriter(session.id), Want(BATCH, [(QUEUE, BATCH)]), 0, 0, []
     while done < number:
         start = time.perf_counter()
-        deliveries = await session.fetch(want, wait=0.0 if waits is not None else 1.0)
+        deliveries = await session.fetch(want, wait=0.0)
+        fetched = time.perf_counter()
         if not deliveries:
             await asyncio.sleep(_TICK / 2)
             continue
         if waits is not None:
-            waits.append(time.perf_counter() - start)
+            waits.append(fetched - start)
         done, turn = done + len(deliveries), turn + 1
         settlements = [
             Complete(
@@ -62,55 +74,69 @@ async def work(session: Session, number: int, waits: list[float] | None = None) 
             )
             for one in deliveries
         ]
-        await session.settle(settlements, number=turn)
+        answers = await session.settle(settlements, number=turn)
+        costs.append((time.perf_counter() - start) / len(deliveries))
+        if any(answer != DONE for answer in answers):
+            raise SystemExit("a settlement was refused")
+    return costs
 
 
 async def backlog(url: str, size: int) -> tuple[float, float]:
-    """Return what a task costs to publish, and to fetch and settle, with so many waiting; microseconds."""
+    """Return what a task costs to publish, and to fetch and settle, with so many waiting; microseconds, the median of the batches."""
     broker = load_broker(url)
     await broker.open()
     await publish(broker, size)
-    start = time.perf_counter()
-    await publish(broker, _COSTED)
-    published = (time.perf_counter() - start) / _COSTED
+    published = median(await publish(broker, _COSTED))
     session = await broker.open_session([QUEUE], lease=30.0)
-    start = time.perf_counter()
-    await work(session, _COSTED)
-    worked = (time.perf_counter() - start) / _COSTED
+    worked = median(await work(session, _COSTED))
     await session.leave()
     await broker.close()
     return published * 1e6, worked * 1e6
 
 
+async def _publish_steadily(url: str, total: int) -> None:
+    broker = load_broker(url)
+    await broker.open()
+    loop = asyncio.get_running_loop()
+    start, published = loop.time(), 0
+    while published < total:
+        owed = min(total, int((loop.time() - start) * RATE)) - published
+        if owed > 0:
+            await publish(broker, owed)
+            published += owed
+        await asyncio.sleep(_TICK)
+    await broker.close()
+
+
 async def snapshot(url: str, seconds: float, *, held: bool) -> list[float]:
-    """Return the milliseconds of each fetch at a steady rate, with or without an old snapshot."""
+    """Return the milliseconds of each fetch at a steady rate, with or without an old snapshot.
+
+    Another process publishes, so that what is measured is the store and not how our event loop is shared.
+    """
     broker = load_broker(url)
     await broker.open()
     holder = await asyncpg.connect(url.partition("?")[0])
     session = await broker.open_session([QUEUE], lease=30.0)
     waits: list[float] = []
     total = int(seconds * RATE)
-
-    async def steadily() -> None:
-        loop = asyncio.get_running_loop()
-        start, published = loop.time(), 0
-        while published < total:
-            owed = min(total, int((loop.time() - start) * RATE)) - published
-            if owed > 0:
-                await publish(broker, owed)
-                published += owed
-            await asyncio.sleep(_TICK)
-
     if held:
         await holder.execute("begin isolation level repeatable read")
         await holder.fetch("select count(*) from pg_class")
-    async with asyncio.TaskGroup() as group:
-        group.create_task(steadily())
-        group.create_task(work(session, total, waits))
+    publisher = get_context("spawn").Process(target=_publisher, args=(url, total))
+    publisher.start()
+    try:
+        await work(session, total, waits)
+    finally:
+        publisher.terminate()
+        publisher.join()
     await session.leave()
     await holder.close()
     await broker.close()
     return [one * 1000 for one in waits]
+
+
+def _publisher(url: str, total: int) -> None:
+    run(_publish_steadily(url, total))
 
 
 def main() -> None:
@@ -122,12 +148,16 @@ def main() -> None:
     server = os.environ.get("ORCASTRA_TEST_POSTGRES_URL")
     if not server:
         raise SystemExit("run: scripts/services run postgres -- python -m benchmarks.strain_postgres")
+    costs: list[tuple[float, float]] = []
     for size in (_SHORT, options.backlog):
         published, worked = run(backlog(f"{server}?domain=strain-{os.getpid()}-{size}", size))
+        costs.append((published, worked))
         print(
             f"{size:>9} waiting: publish {published:6.1f} µs a task, fetch and settle {worked:6.1f} µs a task",
             flush=True,
         )
+    short, long = map(sum, costs)
+    print(f"          a task costs {long / short:.2f} times as much")
     for held in (False, True):
         waits = run(snapshot(f"{server}?domain=strain-{os.getpid()}-{held}", options.seconds, held=held))
         cut, word = quantiles(waits, n=100), "a snapshot held" if held else "no snapshot"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,8 +16,9 @@ from orcastra_postgres.conformance_ground import Ground, ServerError
 from orcastra_postgres.conformance_servers import Server
 
 HERE = Path(__file__).parent
-if str(HERE) not in sys.path:
-    sys.path.insert(0, str(HERE))
+for folder in (HERE, HERE.parents[1] / "tests"):  # postgres_rig, and server_rig, which is for all backends
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 from postgres_rig import Open  # noqa: E402 - it is found only now
 
@@ -58,6 +60,7 @@ async def postgres(ground: Ground) -> AsyncIterator[Server]:
     server = await Server.fresh(ground)
     yield server
     server.kill()
+    shutil.rmtree(server.directory, ignore_errors=True)  # now, and not all of them at the end
 
 
 @pytest.fixture

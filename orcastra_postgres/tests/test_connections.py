@@ -12,7 +12,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from postgres_rig import QUEUE, Open, Shop, at_work, completions, insisted, make, taken, until
+from postgres_rig import Open
+from server_rig import QUEUE, Shop, at_work, completions, insisted, make, taken, until
 
 from orcastra_core.model.errors import AuthenticationFailed, BrokerTimeout, BrokerUnavailable, StoreFull
 from orcastra_core.model.published import STORED, Unknown
@@ -66,6 +67,7 @@ async def test_a_password_by_each_way(
     assert await works(await opened(f"postgresql://ann@{place}?passfile={passfile}"))
     services = tmp_path / "services"
     services.write_text(f"[shop]\nhost=127.0.0.1\nport={guarded.port}\ndbname=postgres\nuser=ann\npassword=s@crete\n")
+    assert await works(await opened(f"postgresql://?service=shop&servicefile={services}"))
     monkeypatch.setenv("PGSERVICEFILE", str(services))
     assert await works(await opened("postgresql://?service=shop"))
     monkeypatch.setenv("PGPASSWORD", "s@crete")

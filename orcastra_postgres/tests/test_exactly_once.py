@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_rig import Crew, Orders, bank, crew
+from postgres_rig import bank
 from postgres_rig.bank import ACCOUNTS, START, Bank
+from server_rig import Crew, Member, Orders, crew
 
 from orcastra_postgres.conformance_servers import Server
 
@@ -62,6 +63,7 @@ class Mishap:
         self._server = server
         self._workers = workers
         self.done: Counter[str] = Counter()
+        self._killed: set[Member] = set()
 
     async def happen(self, seconds: float) -> None:
         """Let one happen after the other, for so long."""
@@ -74,14 +76,22 @@ class Mishap:
             await kind()
             self.done[kind.__name__] += 1
 
+    def _alive(self) -> list[Member]:
+        """Return who works: all that were not killed."""
+        working = [member for member in self._workers.members if member not in self._killed]
+        for member in working:
+            assert member.alive, f"it ended by itself:\n{member.text}"
+        return working
+
     async def _kill(self) -> None:
-        alive = [member for member in self._workers.members if member.alive]
-        await self._rng.choice(alive).kill()
+        member = self._rng.choice(self._alive())
+        self._killed.add(member)
+        await member.kill()
         await self._workers.hire()
 
     async def _stop(self) -> None:
         """Have one stand still, now and then for so long that it is given up for dead; what it then says comes too late."""
-        member = self._rng.choice([member for member in self._workers.members if member.alive])
+        member = self._rng.choice(self._alive())
         os.kill(member.pid, signal.SIGSTOP)
         try:
             await asyncio.sleep(self._rng.choice([0.3, LEASE + 1.5]))

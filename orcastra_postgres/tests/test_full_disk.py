@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from postgres_rig import Open, Shop, at_work, completions, make, until
+from postgres_rig import Open
+from server_rig import Shop, at_work, completions, make, until
 
 from orcastra_core.model.errors import StoreFull
 from orcastra_core.model.published import STORED, Unknown
@@ -48,24 +49,28 @@ class Disk:
 
 
 @pytest.fixture
-async def disk(ground: Ground, postgres: Server) -> AsyncIterator[Disk]:
-    """A disk where everything of the server's default database is kept, but for its log."""
+def small(ground: Ground) -> Iterator[Path]:
+    """A small file system."""
     path = ground.place("disk")
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(path)], capture_output=True, check=False
     )
     if made.returncode:
         pytest.skip("this account may not mount a file system")
-    try:
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.fixture
+async def disk(ground: Ground, small: Path, postgres: Server) -> AsyncIterator[Disk]:
+    """A disk where all tables of the server are that are made from now on; its log is elsewhere."""
+    (small / "tables").mkdir()
+    for path in (small, small / "tables"):
         ground.give(path)
-        (path / "tables").mkdir()
-        ground.give(path / "tables")
-        await postgres.ask(f"create tablespace small location '{path}/tables'")
-        await postgres.ask("alter role postgres set default_tablespace = 'small'")
-        yield Disk(path)
-    finally:
-        postgres.kill()
-        subprocess.run(["umount", str(path)], check=True)
+    await postgres.ask(f"create tablespace small location '{small}/tables'")
+    await postgres.ask("alter role postgres set default_tablespace = 'small'")
+    yield Disk(small)
+    postgres.kill()
 
 
 async def test_what_cannot_be_stored_is_refused(postgres: Server, disk: Disk, opened: Open) -> None:
@@ -80,22 +85,26 @@ async def test_what_cannot_be_stored_is_refused(postgres: Server, disk: Disk, op
     assert await broker.publish(envelopes) == [STORED] * 200, "the same broker takes them now"
 
 
-async def test_workers_wait_for_room_and_lose_nothing(postgres: Server, disk: Disk) -> None:
-    shop, other = Shop(f"{postgres.url()}?timeout=3", seconds=0.01), Shop(postgres.url(), seconds=0.01)
-    refused = 0
+async def test_workers_wait_for_room_and_lose_nothing(
+    postgres: Server, disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop, other = Shop(postgres.url(), seconds=0.05), Shop(postgres.url(), seconds=0.05)
     async with shop.app, other.app, at_work(shop.app, lease=2.0), at_work(other.app, lease=2.0):
-        await shop.submit(range(200))
+        await shop.submit(range(5000))
         disk.fill()
-        while not refused:  # what was freed within the tables is used up first
-            envelopes = [make.envelope("bulk", body=b"x" * 4096) for _ in range(100)]
-            answers = await shop.app.broker.publish(envelopes)
+        refused = 0
+        while not refused:  # what was free within the tables is used up first
+            answers = await shop.app.broker.publish([make.envelope("bulk", body=b"x" * 4096) for _ in range(100)])
             refused += sum(isinstance(one, Unknown) and isinstance(one.error, StoreFull) for one in answers)
+        await until(lambda: "settling failed" in caplog.text, "the workers meet it too")
+        assert len(shop.ran + other.ran) < 5000, "it was in mid-run"
         disk.make_room()
         await until(lambda: stores(shop), "it stores again", seconds=BACK)
-        await shop.submit(range(200, 400))
-        await until(lambda: all_done(shop), "all that was confirmed is completed", seconds=20)
+        await shop.submit(range(5000, 5200))
+        await until(lambda: all_done(shop), "all that was confirmed is completed", seconds=30)
         counted = await completions(shop.app.broker)
-    assert len(shop.stored) == 400
+    assert "No space left" in caplog.text
+    assert len(shop.stored) == 5200
     assert shop.stored <= set(counted)
     assert set(counted.values()) == {1}, "nothing was completed twice"
     assert set((shop.ran + other.ran).values()) == {1}, "and nothing ran twice"

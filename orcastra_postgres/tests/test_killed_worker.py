@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from postgres_rig import Orders, crew, until
+from server_rig import Orders, crew, until
 
 from orcastra_core.model.event import EventKind
 from orcastra_postgres import conformance_ground

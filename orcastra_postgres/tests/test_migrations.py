@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from postgres_rig import QUEUE, Open, make, taken
+from postgres_rig import Open
+from server_rig import QUEUE, make, taken
 
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.errors import BrokerError, ContractMismatch, OrcastraError

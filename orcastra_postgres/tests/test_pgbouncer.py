@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import pytest
-from postgres_rig import QUEUE, Open, Shop, at_work, make, until
+from postgres_rig import Open
+from server_rig import QUEUE, Shop, at_work, make, until
 
 from orcastra_core.model.delivery import Want
 from orcastra_core.model.published import STORED

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from postgres_rig import until
+from server_rig import until
 
 from orcastra_postgres import conformance_ground
 from orcastra_postgres.conformance_ground import SERVER, Ground, ServerError

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from postgres_rig import Orders, Shop, at_work, crew, until
+from server_rig import Orders, Shop, at_work, crew, until
 
 from orcastra_postgres.conformance_servers import Server
 

@@ -52,6 +52,11 @@ def test_what_libpq_has_goes_to_the_client_library() -> None:
     assert dsn == "postgresql://h/d?passfile=%2Fp&sslmode=verify-full&sslrootcert=%2Fa%20b.pem"
 
 
+def test_a_service_file_is_no_part_of_the_dsn() -> None:
+    settings = read("postgresql://?service=shop&servicefile=/etc/services.conf")
+    assert (settings.dsn, settings.servicefile) == ("postgresql://?service=shop", "/etc/services.conf")
+
+
 def test_several_hosts_and_an_ipv6_address() -> None:
     dsn = read("postgresql://a:1,b,[::1]:3/d?target_session_attrs=read-write").dsn
     assert dsn == "postgresql://a:1,b,[::1]:3/d?target_session_attrs=read-write"

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from postgres_rig import Open, Shop, at_work, make, until
+from postgres_rig import Open
+from server_rig import Shop, at_work, make, until
 
 from orcastra_core.model.errors import BrokerUnavailable
 from orcastra_core.model.published import STORED, Unknown

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from postgres_rig import at_work, until
+from server_rig import at_work, until
 
 from orcastra_core import Context, Orcastra, RetryPolicy, current_context
 from orcastra_core.model.errors import InvalidOption, PublishRefused, TaskFailed, Unsupported

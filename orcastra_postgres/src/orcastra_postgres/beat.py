@@ -21,22 +21,28 @@ def beat_name(settings: Settings, session: str) -> str:
 
 
 class Beat:
-    """Keeps a session alive, and its lock held: when this process ends, the lock is free at once, and others see it."""
+    """Keeps a session alive, and its lock held: when this process ends, the lock is free at once, and others see it.
+
+    Attributes:
+        beats: How many got through.
+    """
 
     def __init__(
         self, settings: Settings, number: int, session: str, lease: float, on_fenced: Callable[[], None]
     ) -> None:
+        self.beats = 0
         self._settings = settings
         self._number = number
         self._session = session
-        # an answer that takes longer than a quarter of a lease is none
-        self._patience = max(0.1, min(settings.timeout, lease / 4))
+        # an answer that takes longer than a quarter of a lease is none; on a busy machine a few hundredths are nothing
+        self._patience = max(0.2, min(settings.timeout, lease / 4))
         self._conn: Connection | None = None
         self._locked = False
         self._relocking: asyncio.Task[None] | None = None
         self._suspended = False
         self._over = False
         self._beating = threading.Lock()
+        self._turn = asyncio.Lock()  # of a beat, and of taking the lock again
         self._thread = BeatThread(
             session, lease=lease, beat=self._once, on_fenced=on_fenced, on_stop=self._close, at_once=True
         )
@@ -66,32 +72,47 @@ class Beat:
             return await self._beat()
 
     async def _beat(self) -> bool:
-        loop = asyncio.get_running_loop()
+        async with self._turn:
+            had = self._conn is not None
+            try:
+                return await self._say()
+            except BrokerTimeout:
+                raise
+            except BrokerError:
+                if not had:
+                    raise
+            # the connection was cut in the middle of it, and the lock is free: take it again at once
+            return await self._say()
+
+    async def _say(self) -> bool:
         late = False
-
-        def expire() -> None:
-            nonlocal late
-            late = True
-            if self._conn is not None:
-                self._conn.terminate()
-
-        timer = loop.call_later(self._patience, expire)
+        timer: asyncio.TimerHandle | None = None
         try:
             conn = self._conn
             if conn is None or conn.is_closed():
-                async with asyncio.timeout(2 * self._patience):
+                async with asyncio.timeout(1.5 * self._patience):
                     conn = await self._connect()
+
+            def expire(deaf: Connection = conn) -> None:
+                nonlocal late
+                late = True
+                deaf.terminate()
+
+            timer = asyncio.get_running_loop().call_later(self._patience, expire)
             if self._settings.direct is not None and not self._locked:
                 self._locked = await conn.fetchval(query("lock_session", self._settings.schema), self._number)
             schema = self._settings.schema
-            return bool(await conn.fetchval(call("beat", schema, 3), self._number, self._session, self._locked or None))
+            alive = await conn.fetchval(call("beat", schema, 3), self._number, self._session, self._locked or None)
+            self.beats += 1
+            return bool(alive)
         except CLIENT_ERRORS as error:
             await self._close()
             if late:
                 raise BrokerTimeout(f"{self._settings.where}: a beat got no answer in time") from error
             raise translate(error, self._settings.where) from error
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
     async def _connect(self) -> Connection:
         await self._close()

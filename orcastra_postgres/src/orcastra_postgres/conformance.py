@@ -30,6 +30,8 @@ SERVER_VARIABLE = "ORCASTRA_TEST_POSTGRES_URL"
 
 _PATIENCE = 10.0
 """Seconds a server that was just restarted may take to answer."""
+_BOUNDED = {"statement_timeout": "10s"}
+"""Of the harness's own connections: where somebody's transaction stays open, say so and do not wait for ever."""
 
 
 class Harness(BrokerHarness):
@@ -47,6 +49,7 @@ class Harness(BrokerHarness):
     name = "postgres"
     modes: ClassVar[tuple[str, ...]] = tuple(MODES)
     lease = 0.5
+    patience = 4.0  # a server is several processes, and runs beside others
 
     def __init__(self, mode: str = "default") -> None:
         self.mode = mode
@@ -101,14 +104,19 @@ class Harness(BrokerHarness):
 
     async def revive(self, session: Session) -> None:
         if isinstance(session, PostgresSession):
+            before = session._beat.beats
             session.resume()
             async with asyncio.timeout(_PATIENCE):
-                while True:
+                while (
+                    session._beat.beats == before
+                ):  # its own connection may be gone: keep it alive until it has another
                     try:
-                        await session._core.call("beat", session.number, session.id, None)
-                        return
+                        (alive,) = await session._core.call("beat", session.number, session.id, None)
+                        if not alive:
+                            return
                     except BrokerError:  # it was just restarted: a connection that is over, or none yet
-                        await self.clock.sleep(0.01)
+                        pass
+                    await self.clock.sleep(0.01)
 
     async def plant(self, broker: Broker, unreadable: Unreadable) -> None:
         if isinstance(broker, PostgresBroker):
@@ -126,7 +134,7 @@ class Harness(BrokerHarness):
             if self._setup is None:
                 await upkeep.wipe(connection, self._schema, domain)
             else:
-                await connection.execute(f'DROP SCHEMA "{self._schema}" CASCADE')
+                await _dropped(connection, self._schema)
 
     def rows(self, domain: str) -> AbstractAsyncContextManager[Rows]:
         direct = (
@@ -159,9 +167,11 @@ class Harness(BrokerHarness):
     async def _connection(self) -> AsyncIterator[Any]:
         """A connection of the harness's own, to the server itself."""
         if self._setup is not None:
-            connection = await self._setup.server.client()
+            connection = await self._setup.server.client(server_settings=_BOUNDED)
         else:
-            connection = await asyncpg.connect(Settings.of(BrokerUrl.parse(self.url("any"))).dsn)
+            connection = await asyncpg.connect(
+                Settings.of(BrokerUrl.parse(self.url("any"))).dsn, server_settings=_BOUNDED
+            )
         try:
             yield connection
         finally:
@@ -170,6 +180,16 @@ class Harness(BrokerHarness):
 
 class _Rows(Table, Rows):
     """A table of one domain's rows."""
+
+
+async def _dropped(connection: Any, schema: str) -> None:
+    """Drop a schema in which others are at work: it locks table after table, and they have some of them already."""
+    while True:
+        try:
+            await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+            return
+        except asyncpg.DeadlockDetectedError:
+            continue  # all of it was undone
 
 
 def _with(url: str, more: str) -> str:

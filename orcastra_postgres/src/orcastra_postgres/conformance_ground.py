@@ -23,6 +23,10 @@ BOUNCER = "ORCASTRA_PGBOUNCER"
 _FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql*/bin")
 """Where distributions keep what they do not put on the path."""
 _PLACES = ("/var/tmp", "/dev/shm")  # noqa: S108 - only where the temporary directory is closed to others
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of our own in it
+"""Preferred where there is room: what is flushed there waits for no disk, and a server's thousand files are gone at once."""
+_ROOM = 4 << 30
+"""Bytes that have to be free there: several runs side by side take a gigabyte."""
 _PORTS = range(10_000, 32_000)
 """Below those that the system gives to outgoing connections: a client that dials a port where nobody listens may else
 be given that very port, and connect to itself."""
@@ -132,9 +136,10 @@ class Ground:
             raise ServerError(f"{command[0]} failed. Its last words:\n{words}")
 
     def spawn(
-        self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, *, ours: bool = False
     ) -> subprocess.Popen[bytes]:
-        """Start a program as who runs the servers, what it says going to ``log``."""
+        """Start a program as who runs the servers, or as who we are, what it says going to ``log``."""
+        account = None if ours else self._account
         with log.open("wb") as output:
             return subprocess.Popen(
                 command,
@@ -144,9 +149,9 @@ class Ground:
                 env={**os.environ, **(environment or {})},
                 cwd=self.directory,
                 start_new_session=True,  # Ctrl-C is for us: who started it stops it
-                user=None if self._account is None else self._account[0],
-                group=None if self._account is None else self._account[1],
-                extra_groups=None if self._account is None else [],
+                user=None if account is None else account[0],
+                group=None if account is None else account[1],
+                extra_groups=None if account is None else [],
             )
 
     def free_port(self) -> int:
@@ -197,13 +202,20 @@ def _account() -> tuple[int, int] | None:
 
 
 def _directory(account: tuple[int, int] | None) -> Path:
-    for place in (tempfile.gettempdir(), *_PLACES):
+    for place in (*_in_memory(), tempfile.gettempdir(), *_PLACES):
         if account is None or _open_to_all(Path(place)):
             directory = Path(tempfile.mkdtemp(prefix="orcastra-postgres-", dir=place))
             if account is not None:
                 os.chown(directory, *account)
             return directory
     raise ServerError(f"no directory that another account can reach; set TMPDIR to one (tried {' '.join(_PLACES)})")
+
+
+def _in_memory() -> list[str]:
+    if "TMPDIR" in os.environ or not _MEMORY.is_dir():
+        return []
+    there = os.statvfs(_MEMORY)
+    return [str(_MEMORY)] if there.f_bavail * there.f_frsize >= _ROOM and os.access(_MEMORY, os.W_OK) else []
 
 
 def _open_to_all(place: Path) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Sequence
 
+from orcastra_postgres import conformance_front
 from orcastra_postgres.conformance_ground import BOUNCER, Ground, ServerError, bouncer
 from orcastra_postgres.conformance_servers import Process, Server
 
@@ -57,6 +59,28 @@ class Bouncer(Process):
     async def start(self) -> None:
         """Start it and return when it answers. Raises ServerError."""
         await self._serve([self._program, str(self.configuration)])
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End it at once, and wait for that. Does nothing if it does not run."""
+        super().kill(number)
+
+
+class Fork(Process):
+    """One address for both: see ``conformance_front``.
+
+    Args:
+        ground: Where its log is.
+        bouncer: Where everybody is led.
+        server: Where the user ``direct`` is led.
+    """
+
+    def __init__(self, ground: Ground, bouncer: Bouncer, server: Server) -> None:
+        super().__init__(ground, ground.place("front"), ground.free_port())
+        self._ports = [str(self.port), str(bouncer.port), str(server.port)]
+
+    async def start(self) -> None:
+        """Start it and return when it answers. Raises ServerError."""
+        await self._serve([sys.executable, "-I", conformance_front.__file__, *self._ports], ours=True)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it at once, and wait for that. Does nothing if it does not run."""

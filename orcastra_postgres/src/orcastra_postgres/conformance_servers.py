@@ -105,9 +105,9 @@ class Process:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
-    async def _serve(self, command: Sequence[str]) -> None:
+    async def _serve(self, command: Sequence[str], *, ours: bool = False) -> None:
         """Start it and return when it answers."""
-        self._process = self.ground.spawn(command, self.directory / "log")
+        self._process = self.ground.spawn(command, self.directory / "log", ours=ours)
         self.ground.watch(self._process.pid)
         try:
             await self.ready()

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
+from orcastra_postgres.conformance_front import DIRECT
 from orcastra_postgres.conformance_ground import Ground
-from orcastra_postgres.conformance_pgbouncer import Bouncer
+from orcastra_postgres.conformance_pgbouncer import Bouncer, Fork
 from orcastra_postgres.conformance_servers import Process, Server
 
 PATIENCE: Mapping[str, str] = {"timeout": "2", "connect_timeout": "2"}
@@ -38,6 +39,7 @@ class Setup:
         self._mode = mode
         self.server: Server
         self._bouncer: Bouncer | None = None
+        self._fork: Fork | None = None
 
     async def start(self) -> None:
         """Start them, and return when they are ready."""
@@ -45,6 +47,10 @@ class Setup:
         if self._mode.startswith("pgbouncer"):
             self._bouncer = Bouncer(self._ground, self.server)
             await self._bouncer.start()
+        if self._bouncer is not None and self._mode == "pgbouncer-listen":
+            await self.server.ask(f"CREATE ROLE {DIRECT} SUPERUSER LOGIN")
+            self._fork = Fork(self._ground, self._bouncer, self.server)
+            await self._fork.start()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -55,8 +61,8 @@ class Setup:
         """Return a domain's URL; with ``at``, one that leads there instead."""
         host, port = at or self.address
         pairs = {**PATIENCE, **MODES[self._mode], "domain": domain}
-        if self._mode == "pgbouncer-listen":
-            pairs["listen_dsn"] = self.server.url()
+        if self._fork is not None:  # by the same way, or a proxy before it would cut off one of the two only
+            pairs["listen_dsn"] = f"postgresql://{DIRECT}@{host}:{port}/postgres"
         query = "&".join(f"{name}={quote(text, safe='')}" for name, text in pairs.items())
         return f"postgresql://postgres@{host}:{port}/postgres?{query}"
 
@@ -64,7 +70,7 @@ class Setup:
         """Kill the server, and return when it can be used again. A PgBouncer lives on."""
         await self.server.restart()
         if self._bouncer is not None:
-            await self._bouncer.ready()
+            await self._bouncer.ready()  # the one that needs a moment to notice
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -74,4 +80,4 @@ class Setup:
 
     @property
     def _front(self) -> Process:
-        return self._bouncer or self.server
+        return self._fork or self._bouncer or self.server

@@ -30,7 +30,11 @@ async def connect(settings: Settings, *, name: str, direct: bool = False, flush:
     dsn = settings.direct if direct else settings.dsn
     if settings.pooler and not (direct and settings.listen_dsn is not None):
         return await asyncpg.connect(
-            dsn, timeout=settings.connect_timeout, statement_cache_size=0, connection_class=Typed
+            dsn,
+            timeout=settings.connect_timeout,
+            servicefile=settings.servicefile,
+            statement_cache_size=0,
+            connection_class=Typed,
         )
     state = {"application_name": name, "default_transaction_isolation": "read committed"}
     commit = settings.synchronous_commit if flush else "off"
@@ -43,6 +47,7 @@ async def connect(settings: Settings, *, name: str, direct: bool = False, flush:
         return await asyncpg.connect(
             dsn,
             timeout=settings.connect_timeout,
+            servicefile=settings.servicefile,
             statement_cache_size=_STATEMENTS,
             server_settings=state | checked,
             connection_class=Typed,

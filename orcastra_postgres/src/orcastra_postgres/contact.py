@@ -38,6 +38,11 @@ class Contact:
             self._gaps.append((now, length))
         self._answered, self._started, self._drift = now, server_started, drift
 
+    @property
+    def started(self) -> float:
+        """When the server that was heard was started: another one after a restart, or a failover."""
+        return self._started
+
     def lost(self) -> None:
         """Note that the connection was lost."""
         self._since = None

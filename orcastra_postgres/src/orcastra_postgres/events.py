@@ -85,6 +85,8 @@ class PostgresEvents(EventLog):
                 "read_events", core.domain, cursor.before, str(cursor.xid), cursor.serial, cursor.now, _PAGE
             )
             for xid, serial, kind, records, snapshot in rows:
+                if len(entries) >= limit:
+                    break  # pieces may be large: decode no more of them than are asked for
                 here = (cursor.xid, cursor.serial) == (int(xid), serial)
                 skip = cursor.record if here else 0
                 cursor = attrs.evolve(cursor, now=cursor.now or snapshot, xid=int(xid), serial=serial, record=skip)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 from orcastra_core.model.errors import BrokerClosed
@@ -58,6 +59,26 @@ class Transactions:
                 self._idle.append(conn)
             self._free.release()
 
+    @asynccontextmanager
+    async def in_time(self, conn: Connection) -> AsyncIterator[None]:
+        """Bound what is done in the context: a connection without an answer within the timeout is ended. Raises TimeoutError."""
+        expired = False
+
+        def expire() -> None:
+            nonlocal expired
+            expired = True
+            conn.terminate()  # and not cancelled: that would make the client library ask the server for it, in a task of its own
+
+        timer = asyncio.get_running_loop().call_later(self._settings.timeout, expire)
+        try:
+            yield
+        except CLIENT_ERRORS as error:
+            if expired:
+                raise TimeoutError(f"no answer within {self._settings.timeout:g} s") from error
+            raise
+        finally:
+            timer.cancel()
+
     def end(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run what ends a transaction; it goes on without its caller, and is over when ``close`` returns."""
         task = asyncio.get_running_loop().create_task(work, name="orcastra-postgres-commit")
@@ -71,13 +92,13 @@ class Transactions:
         for conn in [*self._idle, *self._lent]:
             conn.terminate()
         self._idle.clear()
+        self._free.release()  # who waits for a connection is told one after another that there will be none
         if self._ends:
             await asyncio.wait(list(self._ends))
 
     async def _begun(self) -> Connection:
         while True:
-            if self._closed:
-                raise BrokerClosed(f"{self._settings.where}: the broker was closed")
+            self._check()
             fresh = not self._idle
             if fresh:
                 conn = await connect(self._settings, name=f"{self._settings.application_name}-task")
@@ -85,14 +106,20 @@ class Transactions:
                 conn = self._idle.pop()
             self._lent.add(conn)
             try:
-                await conn.execute("BEGIN")
+                self._check()
+                async with self.in_time(conn):
+                    await conn.execute("BEGIN")
             except BaseException as error:
                 self._lent.discard(conn)
                 conn.terminate()
                 if fresh or not isinstance(error, CLIENT_ERRORS):
                     raise
-                continue  # the server had ended it while it was idle
+                continue  # the server had ended it while it was idle, or is not heard by it any more
             return conn
+
+    def _check(self) -> None:
+        if self._closed:
+            raise BrokerClosed(f"{self._settings.where}: the broker was closed")
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._ends.discard(task)

@@ -20,6 +20,11 @@ from orcastra_postgres.statements import query
 _log = logging.getLogger("orcastra.postgres")
 
 _ASK_EVERY = 0.1
+"""Seconds between two questions after the server while it matters how long it was heard: while somebody may be judged."""
+_ASK_SELDOM = 1.0
+"""The same where nothing is at stake but to notice that the connection is dead."""
+_MATTERS = 10.0
+"""Seconds for which it matters, if not said anew."""
 _DEAF_AFTER = 1.5
 """Seconds without an answer after which the connection is given up."""
 _RECONNECT = (0.05, 1.0)
@@ -47,10 +52,12 @@ class Listener:
         self._old: list[str] = []
         self._outgoing: dict[str, dict[str, None]] = {}
         self._something = asyncio.Event()
+        self._reachable = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._conn: Connection | None = None
         self._stopped = False
         self._pid = 0
+        self._matters_until = 0.0
 
     @property
     def listens(self) -> bool:
@@ -59,6 +66,8 @@ class Listener:
 
     def start(self) -> None:
         """Begin, in a task that ``stop`` ends."""
+        self._pool.on_connected = self._reachable.set
+        self.matters()
         self._task = asyncio.get_running_loop().create_task(self._live(), name="orcastra-postgres-listener")
 
     async def stop(self) -> None:
@@ -98,12 +107,21 @@ class Listener:
             self._old.append(channel)
             self._something.set()
 
+    def matters(self) -> None:
+        """Note that it matters how long the server was heard, for the next seconds: ask often."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._matters_until:
+            self._something.set()
+        self._matters_until = now + _MATTERS
+
     def hears(self, channel: str) -> bool:
         """Whether a channel is our own."""
         return channel in self._callbacks
 
     def tell(self, channel: str, line: str) -> None:
-        """Have a line sent to others, soon; what has gathered by then goes together."""
+        """Have a line sent to others, soon; what has gathered by then goes together. A line that cannot be sent is not."""
+        if "\0" in line or not _encodable(line):
+            return  # the name of no queue, then; and nobody else's lines must be lost with it
         self._outgoing.setdefault(channel, {})[line] = None
         self._something.set()
 
@@ -129,8 +147,15 @@ class Listener:
                 self._call_all()
             if self._over():
                 return
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: TID251 - jitter before a new connection
+            await self._rest(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, _RECONNECT[1])
+
+    async def _rest(self, seconds: float) -> None:
+        """Pause before a new connection, but no longer than until another one of ours could be made."""
+        self._reachable.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._reachable.wait()
 
     def _over(self) -> bool:
         return self._stopped
@@ -154,7 +179,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         asked = 0.0
         while not self._over():
-            if loop.time() - asked >= _ASK_EVERY:
+            if loop.time() - asked >= self._every(loop.time()):
                 asked = loop.time()
                 await self._say(conn, conn.fetchrow(query("ask", self._settings.schema)), ask=True)
             for channel, heard in self._take_new():
@@ -168,7 +193,7 @@ class Listener:
             if self._outgoing:
                 channels, payloads = self._take_outgoing()
                 await self._say(conn, conn.execute(query("notify", self._settings.schema), channels, payloads))
-            await self._pause(asked + _ASK_EVERY)
+            await self._pause(asked)
 
     async def _say(self, conn: Connection, statement: Any, *, ask: bool = False) -> None:
         timer = asyncio.get_running_loop().call_later(_DEAF_AFTER, conn.terminate)
@@ -184,23 +209,27 @@ class Listener:
         asked = 0.0
         loop = asyncio.get_running_loop()
         while True:
-            if loop.time() - asked >= _ASK_EVERY:
+            if loop.time() - asked >= self._every(loop.time()):
                 asked = loop.time()
                 self._heard(await self._pool.run(lambda conn: conn.fetchrow(ask)))
             if self._outgoing:
                 channels, payloads = self._take_outgoing()
                 await self._pool.run(lambda conn, c=channels, p=payloads: conn.execute(notify, c, p))  # type: ignore[misc]
-            await self._pause(asked + _ASK_EVERY)
+            await self._pause(asked)
 
-    async def _pause(self, until: float) -> None:
+    def _every(self, now: float) -> float:
+        return _ASK_EVERY if now < self._matters_until else _ASK_SELDOM
+
+    async def _pause(self, asked: float) -> None:
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(asked + self._every(asyncio.get_running_loop().time())):
                 await self._something.wait()
         except TimeoutError:
             pass
         self._something.clear()
 
     def _heard(self, said: Any) -> None:
+        # what was asked seldom tells nothing of the time between: it is a silence like any other
         self.contact.heard(asyncio.get_running_loop().time(), said[0], said[1], 2 * _ASK_EVERY)
         self.on_answer()
 
@@ -237,3 +266,11 @@ class Listener:
             return
         for line in str(payload).split("\n"):
             callback(line)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

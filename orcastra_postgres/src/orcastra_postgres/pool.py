@@ -37,6 +37,7 @@ class Pool:
     """
 
     def __init__(self, settings: Settings, *, size: int | None = None) -> None:
+        self.on_connected: Callable[[], None] = lambda: None
         self._settings = settings
         self._size = size or settings.pool
         self._waiting: deque[_Call[Any]] = deque()
@@ -114,6 +115,7 @@ class Pool:
                         made = self._generation
                         conn = await connect(self._settings, name=self._settings.application_name)
                         self._connections.add(conn)
+                        self.on_connected()
 
                     def expire(late: Connection = conn) -> None:
                         nonlocal expired

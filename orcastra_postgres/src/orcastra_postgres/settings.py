@@ -46,7 +46,7 @@ SCHEMA = "orcastra"
 
 _LIBPQ = (
     "host", "port", "user", "password", "dbname", "database",
-    "passfile", "service", "servicefile", "target_session_attrs", "krbsrvname", "gsslib",
+    "passfile", "service", "target_session_attrs", "krbsrvname", "gsslib",
     "sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslnegotiation",
     "ssl_min_protocol_version", "ssl_max_protocol_version",
 )  # fmt: skip
@@ -63,6 +63,7 @@ class Settings:
     Attributes:
         dsn: The server, the database, and who to be, as asyncpg reads it.
         where: The same for people, without secrets.
+        servicefile: Where ``service`` is looked up; None: where libpq does.
         domain: The unit of isolation.
         schema: The PostgreSQL schema of our tables; it may hold many domains.
         migrate: Whether ``open`` makes the tables, or brings them up to date.
@@ -82,6 +83,7 @@ class Settings:
     dsn: str = attrs.field(repr=False)
     where: str
     domain: DomainName
+    servicefile: str | None = None
     schema: str = SCHEMA
     migrate: bool = True
     pool: int = POOL
@@ -162,6 +164,7 @@ def _server(text: str) -> str:
 _READERS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
     dict.fromkeys(_LIBPQ, str)
     | {
+        "servicefile": str,  # asyncpg has it, but not in a DSN
         "schema": _identifier,
         "migrate": flag,
         "pool": _at_least_one,

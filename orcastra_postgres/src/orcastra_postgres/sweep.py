@@ -40,12 +40,13 @@ class Watch:
     def swept(self, limit: int) -> tuple[list[SessionId], list[Lost]]:
         """Note that somebody sweeps; return what was reaped since the last time."""
         self._until = self._core.loop.time() + _WATCH_FOR
+        self._core.listener.matters()
         reaped, self._reaped = self._reaped, []
         lost, self._lost = self._lost[:limit], self._lost[limit:]
         return reaped, lost
 
     def tick(self) -> None:
-        """Look, if there is reason to. Called several times a second."""
+        """Look, if there is reason to. Called with every answer of the server: often where somebody sweeps."""
         if self._core.loop.time() < self._until and not self._looking and self._core.listener.listens:
             self._looking = True
             self._core.later(self._look)
@@ -131,7 +132,8 @@ def _dropped(row: Any) -> bool:
 
 async def _reap(core: Core, number: int, session: str, why: str, limit: int) -> tuple[bool, bool, Sequence[Lost]]:
     """Run one step of a reap: whether it ended the session, whether it holds more, and what is handed out again."""
-    row = await core.call("reap", core.domain, number, session, why, beat_name(core.settings, session), limit)
+    beat, started = beat_name(core.settings, session), core.listener.contact.started
+    row = await core.call("reap", core.domain, number, session, why, beat, limit, started)
     ended, more, ids = row["ended"], row["more"], row["ids"]
     lost: list[Lost] = []
     for at, task_id in enumerate(ids):

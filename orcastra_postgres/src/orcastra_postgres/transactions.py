@@ -78,7 +78,8 @@ class PostgresTransaction(SettlingTransaction):
             raise self._over
         try:
             arguments = core.domain, self._session.number, *batch.arguments()
-            row = await conn.fetchrow(query("settle_within", core.settings.schema), *arguments)
+            async with core.transactions.in_time(conn):
+                row = await conn.fetchrow(query("settle_within", core.settings.schema), *arguments)
             if row["said"] == "F":
                 self._session.fence()
                 return await self._rolled_back(STALE)
@@ -87,7 +88,8 @@ class PostgresTransaction(SettlingTransaction):
                 self._session.let_go(self._receipt)
                 return await self._rolled_back(answer)
             self._sent = batch, row
-            await conn.execute("COMMIT")
+            async with core.transactions.in_time(conn):
+                await conn.execute("COMMIT")
         except CLIENT_ERRORS as error:
             ours = translate(error, core.settings.where)
             if self._sent is not None and not _refused(error):

@@ -1,11 +1,8 @@
-"""Values and small drivers for this dist's tests; what they drive is the real thing, on servers of their own."""
+"""What this dist's tests share beside ``server_rig``."""
 
-from postgres_rig.crews import Crew, Member, crew
-from postgres_rig.driving import Shop, at_work, completions, insisted, until
-from postgres_rig.making import QUEUE, Open, make, taken, want
-from postgres_rig.orders import Orders
+from collections.abc import Awaitable, Callable
 
-__all__ = [
-    "QUEUE", "Crew", "Member", "Open", "Orders", "Shop", "at_work", "completions", "crew", "insisted", "make", "taken",
-    "until", "want",
-]  # fmt: skip
+from orcastra_postgres import PostgresBroker
+
+Open = Callable[..., Awaitable[PostgresBroker]]
+"""Opens a broker by URL, or on the test's own server."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orcastra_postgres.conformance_servers import Server
 
-ACCOUNTS = 20
+ACCOUNTS = 100
 START = 100_000
 """Cents in each account at the beginning."""
 
@@ -12,19 +12,19 @@ SHOP = '''
 import asyncio
 import random
 
-from orcastra_core import Context, ExponentialBackoff, Orcastra, RetryPolicy
+from orcastra_core import ExponentialBackoff, Orcastra, RetryPolicy, current_context
 
 app = Orcastra()
 AGAIN = RetryPolicy(max_attempts=100, backoff=ExponentialBackoff(initial=0.05, maximum=0.5))
 
 
 @app.task(name="transfer", queue="q", retry=AGAIN)
-async def transfer(number: int, source: int, target: int, cents: int, ctx: Context) -> int:
+async def transfer(number: int, source: int, target: int, cents: int) -> int:
     """Write in the transaction that this task is settled in."""
-    connection = await ctx.transaction()
+    connection = await current_context().transaction()
     for account, change in sorted([(source, -cents), (target, cents)]):
         await connection.execute("update bank.account set cents = cents + $1 where id = $2", change, account)
-    await asyncio.sleep(random.random() * 0.02)
+    await asyncio.sleep(random.random() * 0.01)
     await connection.execute("insert into bank.transfer values ($1, $2, $3, $4)", number, source, target, cents)
     return number
 '''

@@ -12,8 +12,11 @@ from orcastra_core.model.delivery import Want
 from orcastra_core.model.errors import SessionFenced
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.profile import Cap
-from orcastra_core.model.session import Fenced
+from orcastra_core.model.session import Fenced, Swept
 from orcastra_core.model.settlement import STALE
+
+_TRIES = 10
+"""Sweeps of a judge who may have been held up for a moment, and then has to watch for a little longer."""
 
 STEADY = [Cap.STABLE_SESSION, Cap.FENCED]
 
@@ -143,8 +146,12 @@ async def _(t: Trial) -> None:
     session, taken = await t.running(broker, *t.envelopes(25))
     await judge.sweep(limit=10)
     await t.lapse(session)
-    lost: list[str] = []
-    sweeps = [await judge.sweep(limit=10)]
+    lost, sweeps = list[str](), list[Swept]()
+    for _ in range(_TRIES):
+        sweeps = [await judge.sweep(limit=10)]
+        if sweeps[0].lost:
+            break
+        await t.advance(t.moment)
     while sweeps[-1].more and len(sweeps) < 10:
         sweeps.append(await judge.sweep(limit=10))
     for swept in sweeps:
@@ -164,17 +171,14 @@ async def _(t: Trial) -> None:
     for judge in judges:
         await judge.sweep(limit=10)
     await t.lapse(session)
-
-    async def together() -> list[TaskId]:
-        lost = list[TaskId]()
-        while not lost:  # who was held up for a moment cannot judge yet
-            async with asyncio.TaskGroup() as group:
-                sweeps = [group.create_task(judge.sweep(limit=100)) for judge in judges]
-            lost = [one.id for sweep in sweeps for one in sweep.result().lost]
-            await t.advance(t.moment)
-        return lost
-
-    lost = await t.soon(together(), "a session that has lapsed is reaped")
+    lost = list[TaskId]()
+    for _ in range(_TRIES):
+        async with asyncio.TaskGroup() as group:
+            sweeps = [group.create_task(judge.sweep(limit=100)) for judge in judges]
+        lost = [one.id for sweep in sweeps for one in sweep.result().lost]
+        if lost:
+            break
+        await t.advance(t.moment)
     t.expect.same(lost, [d.envelope.id for d in taken], "each was lost once")
     got = await t.take(await t.session(judges[0]), 20)
     t.expect.equal({d.counts for d in got}, {Counts(0, 1, 0)}, "and counted once")

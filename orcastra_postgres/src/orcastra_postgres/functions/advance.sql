@@ -1,21 +1,28 @@
 -- Move the marks of a domain's lanes up to what is ready now, so that a fetch need not walk over what was taken before.
 --
--- p_place and p_xid are what the last call returned: the last place that was taken by then, and a transaction number above all
--- that had begun by then. Each place is taken by a transaction that has its number already. So once all transactions before
--- p_xid have ended, what will ever appear up to p_place is there to be seen: but for what put_back brings, which leaves its
--- trace in the lane's turn.
-CREATE OR REPLACE FUNCTION {schema}.advance(p_domain int, p_place bigint, p_xid text, OUT place bigint, OUT xid text) LANGUAGE plpgsql {pinned} AS $$
+-- p_place and p_takers are what the last call returned: the last place that was taken by then, and the transactions that had taken
+-- places and had not ended. Who takes one locks the sequence until its transaction ends, so they are told from all others, which
+-- may be open for long and put nothing here. Once none of them is left, what will ever appear up to p_place is there to be seen:
+-- but for what put_back brings, which leaves its trace in the lane's turn.
+-- A transaction that is being prepared may change its name: while a prepared one has taken a place, nothing is moved.
+CREATE OR REPLACE FUNCTION {schema}.advance(p_domain int, p_place bigint, p_takers text, OUT place bigint, OUT takers text) LANGUAGE plpgsql {pinned} AS $$
 DECLARE
     l record;
     first bigint;
+    busy text[];
 BEGIN
     SELECT s.last_value INTO place FROM {schema}.place s;
-    xid := pg_snapshot_xmax(pg_current_snapshot());
+    busy := ARRAY(  -- and not before: who took a place up to this one has the lock, or has ended
+        SELECT x.virtualtransaction FROM pg_locks x
+        WHERE x.locktype = 'relation' AND x.relation = '{schema}.place'::regclass AND x.mode = 'RowExclusiveLock'
+            AND x.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+    );
+    takers := array_to_string(busy, ' ');
     IF p_place IS NULL THEN
         RETURN;
-    ELSIF pg_snapshot_xmin(pg_current_snapshot()) < p_xid::xid8 THEN
+    ELSIF string_to_array(p_takers, ' ') && busy OR EXISTS (SELECT 1 FROM unnest(busy) x(name) WHERE x.name LIKE '-%') THEN
         place := p_place;
-        xid := p_xid;
+        takers := p_takers;
         RETURN;
     END IF;
     FOR l IN

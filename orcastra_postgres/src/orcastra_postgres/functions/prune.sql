@@ -7,10 +7,29 @@ DECLARE
     faded uuid[];
     rest uuid[];
     tids tid[];
+    queues int[];
+    keys bytea[];
     t record;
 BEGIN
     results := 0;
     looked := 0;
+    -- tasks that were moved away and have never come back free keys: each is alone in its row here
+    SELECT array_agg(l.queue), array_agg(x.key) INTO queues, keys
+    FROM (
+        SELECT k.lane, unnest(ARRAY[k.dedup, k.okey]) AS key
+        FROM (
+            SELECT e.ids FROM {schema}.fading e WHERE e.domain = p_domain AND e.at <= now ORDER BY e.at, e.serial LIMIT p_limit
+        ) d
+        CROSS JOIN LATERAL (
+            SELECT z.lane, z.dedup, z.okey FROM {schema}.task z
+            WHERE cardinality(d.ids) = 1 AND z.domain = p_domain AND z.id = d.ids[1] AND z.state = 5 OFFSET 0
+        ) k
+    ) x JOIN {schema}.lane l ON l.num = x.lane
+    WHERE x.key IS NOT NULL;
+    IF queues IS NOT NULL THEN
+        PERFORM {schema}.lock_keys(queues, keys);
+        PERFORM {schema}.lock_lanes(queues);
+    END IF;
     FOR f IN SELECT at, serial, ids FROM {schema}.fading WHERE domain = p_domain AND at <= now ORDER BY at, serial FOR UPDATE SKIP LOCKED LOOP
         EXIT WHEN looked >= p_limit;
         rest := f.ids[p_limit - looked + 1 :];

@@ -17,7 +17,6 @@ DECLARE
     holder uuid;
     t record;
 BEGIN
-    PERFORM pg_current_xact_id();  -- before a place is taken: see advance
     LOOP
         SELECT k.state, k.born, k.okey, k.place, l.queue INTO t
         FROM {schema}.task k JOIN {schema}.lane l ON l.num = k.lane WHERE k.domain = p_domain AND k.id = p_id;

@@ -13,7 +13,6 @@ DECLARE
     before double precision;
     i int;
 BEGIN
-    PERFORM pg_current_xact_id();  -- before the first place is taken: see advance
     FOR i IN 1 .. cardinality(p_queues) LOOP
         l := {schema}.lane_num(p_domain, p_queues[i], p_levels[i]);
         lanes[i] := l;

@@ -1,8 +1,9 @@
 -- End a session and hand out again what it held.
+-- p_started: of which start of the server the judge of a lapse knows. After another one nobody was heard.
 -- p_why: lapse (if it is silent for a lease), lock (if its lock is free and no connection has its name), expire (now),
 -- leave (now; what it held was released), orphans (it has ended already).
 CREATE OR REPLACE FUNCTION {schema}.reap(
-    p_domain int, p_session bigint, p_id text, p_why text, p_beat_name text, p_limit int,
+    p_domain int, p_session bigint, p_id text, p_why text, p_beat_name text, p_limit int, p_started double precision,
     OUT ended boolean, OUT more boolean, OUT ids uuid[], OUT queues text[], OUT attempts int[], OUT losses int[], OUT releases int[]
 ) LANGUAGE plpgsql {pinned} AS $$
 DECLARE
@@ -12,6 +13,9 @@ BEGIN
     ended := false;
     more := false;
     ids := '{}';
+    IF p_why = 'lapse' AND date_part('epoch', pg_postmaster_start_time()) IS DISTINCT FROM p_started THEN
+        RETURN;
+    END IF;
     IF p_why <> 'orphans' THEN
         IF p_why = 'lock' THEN
             IF EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.application_name = p_beat_name)

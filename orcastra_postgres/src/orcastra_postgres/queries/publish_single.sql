@@ -1,10 +1,9 @@
 -- Store one envelope that has no keys, no counts and no due, in a lane whose number is known: see functions/publish_plain.sql.
 WITH x AS MATERIALIZED (
-    SELECT pg_current_xact_id() AS xid  -- before a place is taken: see advance
-    FROM {schema}.lane WHERE num = $3
+    SELECT true AS known FROM {schema}.lane WHERE num = $3
 ), t AS (
     INSERT INTO {schema}.task (domain, id, lane, place, envelope)
-    SELECT $1, $2, $3, nextval('{schema}.place'), $4 FROM x WHERE x.xid IS NOT NULL
+    SELECT $1, $2, $3, nextval('{schema}.place'), $4 FROM x
     ON CONFLICT DO NOTHING
     RETURNING id, place
 ), r AS (
