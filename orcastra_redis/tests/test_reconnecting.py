@@ -120,3 +120,19 @@ async def test_a_connection_that_another_call_closes_while_it_is_made(
         await link.call("PING")
     monkeypatch.undo()
     assert await link.call("PING") in (b"PONG", True)
+
+
+async def test_a_pause_ends_when_a_call_is_answered(redis: Server, opened: Open) -> None:
+    broker = await opened(redis.url)
+    feed = await broker.results.subscribe()
+    link, listener = broker._open_core().link, broker._open_core().listener
+    redis.kill()
+    await until(lambda: listener.error is not None, "it notices")
+    await asyncio.sleep(2.0)  # by now its pauses are long
+    await redis.start()
+    assert await insisted(broker.inspect) == []
+
+    async def heard() -> bool:
+        return bool(await link.call("PUBLISH", f"{link.prefix}r:{feed.channel}", b""))
+
+    await until(heard, "whoever was answered is heard at once", seconds=0.3)

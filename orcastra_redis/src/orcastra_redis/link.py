@@ -44,6 +44,8 @@ class Link:
         # On a cluster a key that never is goes with it: while the slot is on the move and some of its keys are elsewhere,
         # the server refuses a script (TRYAGAIN, ASK) instead of stopping it half-way.
         self._keys = (2, f"{self.prefix}meta", f"{self.prefix}-") if settings.cluster else (1, f"{self.prefix}meta")
+        self.waiting: asyncio.Event | None = None
+        """Set when the server has answered a call: for who pauses before it connects again."""
         self._closed = False
         self._route = Route(settings) if settings.routed else None
         self._searching = asyncio.Lock()
@@ -76,6 +78,8 @@ class Link:
             raise translate(error, self.where) from error
         if task is not None and task.cancelling() > wishes:
             raise asyncio.CancelledError  # the client library (8.1) swallowed it
+        if self.waiting is not None:
+            self.waiting.set()
         return answer
 
     async def reach(self) -> Any:

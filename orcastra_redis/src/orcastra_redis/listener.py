@@ -116,6 +116,7 @@ class Listener:
         pause, quiet = _RECONNECT[0], False
         while True:
             self._wanted.clear()
+            self._link.waiting = self._wanted
             try:
                 await self._listen()
             except CLIENT_ERRORS as error:
@@ -128,7 +129,8 @@ class Listener:
                     self._lost(error)
             try:
                 async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):
-                    await self._wanted.wait()  # who wants to be heard now does not wait for a pause to end
+                    # a pause ends when somebody wants to be heard, or has been answered: from then on pushes would be missed
+                    await self._wanted.wait()
             except TimeoutError:
                 pass
             pause = min(pause * 2, _RECONNECT[1])
@@ -145,7 +147,7 @@ class Listener:
         try:
             said = {f"{self._link.prefix}hello", *self._callbacks}
             await pubsub.subscribe(*said)
-            self._pubsub = pubsub
+            self._pubsub, self._link.waiting = pubsub, None
             if late := self._callbacks.keys() - said:  # added meanwhile
                 await pubsub.subscribe(*late)
             # after the subscription: of a server that is not the one subscribed to the connection is over soon
@@ -174,10 +176,12 @@ class Listener:
                 self._hand_on(message)
             self._lost()
         except CLIENT_ERRORS:
+            # the idle ones are over too, and the next try is not to be given one of them
+            await client.connection_pool.disconnect(inuse_connections=False)
             await self._link.leave(client)
             raise
         finally:
-            self._pubsub = None
+            self._pubsub, self._link.waiting = None, self._wanted
             with suppress(*CLIENT_ERRORS, BrokerError):
                 await pubsub.aclose()
 
