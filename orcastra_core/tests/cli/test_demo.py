@@ -91,7 +91,7 @@ async def test_what_it_keeps_can_be_looked_into(orcastra: Orca, alone: Any) -> N
     assert (await orcastra("dead", "list", "--url", url)).out == "no dead letters\n"
 
 
-@pytest.mark.parametrize("moment", ["submitted 2,000", "parsed"])
+@pytest.mark.parametrize("moment", ["submitted ", "parsed"])
 async def test_ctrl_c_in_the_middle_leaves_nothing(start: Start, alone: Any, moment: str) -> None:
     demo = await start("demo")
     await demo.line(moment)
