@@ -98,12 +98,12 @@ def test_nothing_is_written_over(here: Path) -> None:
 
 
 def test_another_directory(here: Path) -> None:
-    (here / "work").mkdir()
-    run = new_backend("acme", "--directory", "work")
-    assert "pip install -e ./work/orcastra_acme\n" in run.output
-    assert (here / "work" / "orcastra_acme" / "pyproject.toml").is_file()
+    (here / "made").mkdir()
+    run = new_backend("acme", "--directory", "made")
+    assert "pip install -e ./made/orcastra_acme\n" in run.output
+    assert (here / "made" / "orcastra_acme" / "pyproject.toml").is_file()
     assert new_backend("acme", "--directory", "nowhere").exit_code == 2
-    assert [path.name for path in here.iterdir()] == ["work"]
+    assert [path.name for path in here.iterdir()] == ["made"]
 
 
 def test_it_is_there_whole_or_not_at_all(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ import pytest
 from orcastra_kafka.conformance_servers import Ground, Server, ServerError
 
 HERE = Path(__file__).parent
-if str(HERE) not in sys.path:
-    sys.path.insert(0, str(HERE))
+for folder in (HERE, HERE.parents[1] / "tests"):  # kafka_rig, and server_rig, which is for all backends
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 WITHOUT_A_BROKER = ("test_acks", "test_assignment", "test_golden_frames", "test_window")
 """Modules that start nothing. All others take minutes."""

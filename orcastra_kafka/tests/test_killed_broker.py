@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from kafka_rig import Orders, crew, until
+from kafka_rig import SHOP, Orders
+from server_rig import crew, until
 
 from orcastra_kafka.conformance_servers import Ground, Server
 
@@ -20,7 +21,7 @@ LANES = ["lane=share", "lane=classic", "lane=classic&transactions=1"]
 async def test_killed_and_restarted(kafka: Server, tmp_path: Path, query: str) -> None:
     url = f"{kafka.url}/?{query}&levels=1&timeout=3"
     orders = Orders(url)
-    async with orders.app, crew(tmp_path, url, 2, "-c", "50", "--lease", "2") as workers:
+    async with orders.app, crew(tmp_path, url, 2, "-c", "50", "--lease", "2", source=SHOP) as workers:
         await orders.submit_all(TOTAL // 2, 0.01)
         await until(lambda: len(workers.begun()) > TOTAL // 10, "they work")
         kafka.kill()
@@ -41,7 +42,7 @@ async def test_a_leader_is_killed(ground: Ground, tmp_path: Path, query: str) ->
         hosts = ",".join(f"127.0.0.1:{broker.port}" for broker in brokers)
         url = f"kafka://{hosts}/?{query}&levels=1&partitions=3&replication=3&min_insync=2&timeout=5"
         orders = Orders(url)
-        async with orders.app, crew(tmp_path, url, 2, "-c", "50", "--lease", "3") as workers:
+        async with orders.app, crew(tmp_path, url, 2, "-c", "50", "--lease", "3", source=SHOP) as workers:
             await orders.submit_all(TOTAL // 2, 0.01)
             await until(lambda: len(workers.begun()) > TOTAL // 10, "they work")
             brokers[0].kill()  # leads a third of the partitions

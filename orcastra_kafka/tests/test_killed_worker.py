@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from kafka_rig import Orders, crew, until
+from kafka_rig import SHOP, Orders
+from server_rig import crew, until
 
 from orcastra_kafka.conformance_servers import Server
 
@@ -27,7 +28,7 @@ TOTAL = 5000
 async def test_killed_amid_work(kafka: Server, tmp_path: Path, query: str, lease: float, soon: float) -> None:
     url = f"{kafka.url}/?{query}&levels=1"
     orders = Orders(url)
-    async with orders.app, crew(tmp_path, url, 2, "-c", "50", "--lease", str(lease)) as workers:
+    async with orders.app, crew(tmp_path, url, 2, "-c", "50", "--lease", str(lease), source=SHOP) as workers:
         victim, heir = workers.members
         await orders.submit_all(TOTAL, SECONDS)
         assert len(orders.confirmed) == TOTAL

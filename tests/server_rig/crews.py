@@ -14,18 +14,18 @@ from pathlib import Path
 
 import attrs
 
-SHOP = '''
+_SHOP = '''
 import asyncio
 import os
 import time
 
 from orcastra_core import Orcastra
 
-app = Orcastra()
+app = Orcastra(@app@)
 LEDGER = os.open("ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
-@app.task(name="note", queue="q")
+@app.task(name="note", queue="q"@note@)
 async def note(number: int, seconds: float) -> int:
     """Sign before the work."""
     os.write(LEDGER, b"%d %d %.6f\\n" % (number, os.getpid(), time.time()))
@@ -37,6 +37,11 @@ async def note(number: int, seconds: float) -> int:
 async def pass_by() -> None:
     """Leave nothing."""
 '''
+
+
+def shop(app: str = "", note: str = "") -> str:
+    """Return a module ``shop``, with more arguments for its app and for its task ``note``."""
+    return _SHOP.replace("@app@", app).replace("@note@", note)
 
 
 @attrs.frozen
@@ -162,7 +167,7 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(folder: Path, url: str, number: int, *arguments: str, source: str = SHOP) -> AsyncIterator[Crew]:
+async def crew(folder: Path, url: str, number: int, *arguments: str, source: str | None = None) -> AsyncIterator[Crew]:
     """Start worker processes, ready to work; whoever is left at the end has to end in peace when asked to.
 
     Args:
@@ -170,9 +175,9 @@ async def crew(folder: Path, url: str, number: int, *arguments: str, source: str
         url: Of their broker.
         number: How many.
         arguments: More of their command line.
-        source: The module ``shop``, which has the app.
+        source: The module ``shop``, which has the app; that of ``shop()`` if None.
     """
-    (folder / "shop.py").write_text(source)
+    (folder / "shop.py").write_text(shop() if source is None else source)
     workers = Crew(folder, url, arguments)
     try:
         async with asyncio.TaskGroup() as group:

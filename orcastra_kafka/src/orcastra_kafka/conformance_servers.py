@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from orcastra_core.liveness.private_servers import ProcessGuard, is_free
 from orcastra_kafka.conformance_settings import FAST, NODE, copies
 
 VARIABLE = "ORCASTRA_KAFKA_SERVER"
@@ -34,19 +34,6 @@ _READY = 60.0
 _QUICK = "-XX:+UseSerialGC -XX:-UsePerfData -Xss512k"
 _FIRST_COMPILER = "-XX:TieredStopAtLevel=1"
 _LOG = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-
-# Reads «+ pid» and «- pid», and ends what is left when nobody can write any more.
-_GUARD = """
-pids=
-while read -r sign pid; do
-  left=
-  for one in $pids; do [ "$one" = "$pid" ] || left="$left $one"; done
-  pids=$left
-  [ "$sign" = - ] || pids="$pids $pid"
-done
-[ -z "$pids" ] || kill -9 $pids
-rm -rf -- "$1"
-"""
 
 
 class ServerError(Exception):
@@ -83,13 +70,7 @@ class Ground:
         }
         self._settings = settings
         self._brokers: list[Server] = []
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", str(self.directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-            text=True,
-        )
+        self.guard = ProcessGuard(self.directory)
 
     async def server(self, **settings: str) -> Server:
         """Start a broker that is a cluster of its own, and wait until it answers. Raises ServerError."""
@@ -135,7 +116,7 @@ class Ground:
         taken = {port for server in self._brokers for port in (server.port, server.relayed, server.advertised)}
         found: list[int] = []
         for port in random.sample(_PORTS, 1000):
-            if port not in taken and _free(port):
+            if port not in taken and is_free(port):
                 found.append(port)
             if len(found) == number:
                 return found
@@ -145,22 +126,7 @@ class Ground:
         """Stop all brokers and remove the directory. Idempotent."""
         for server in self._brokers:
             server.kill()
-        if self._guard.stdin is not None and not self._guard.stdin.closed:
-            self._guard.stdin.close()
-            self._guard.wait()
-
-    def watch(self, pid: int) -> None:
-        """End this process too should we die."""
-        self._tell(f"+ {pid}")
-
-    def forget(self, pid: int) -> None:
-        """This process has ended: its number may be somebody else's from now on."""
-        self._tell(f"- {pid}")
-
-    def _tell(self, line: str) -> None:
-        if self._guard.stdin is not None and not self._guard.stdin.closed:
-            self._guard.stdin.write(f"{line}\n")
-            self._guard.stdin.flush()
+        self.guard.close()
 
 
 class Server:
@@ -201,7 +167,7 @@ class Server:
             formatting = self._spawn("kafka.tools.StorageTool", *arguments)
             if await asyncio.to_thread(formatting.wait) != 0:
                 raise ServerError(f"{self._ground.program} cannot format. Its last words:\n{self.last_words()}")
-            self._ground.forget(formatting.pid)
+            self._ground.guard.forget(formatting.pid)
         self._process = self._spawn("kafka.Kafka", configuration)
         try:
             async with asyncio.timeout(_READY):
@@ -223,7 +189,7 @@ class Server:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._ground.forget(self._process.pid)
+            self._ground.guard.forget(self._process.pid)
             self._process = None
 
     async def restart(self) -> None:
@@ -253,12 +219,12 @@ class Server:
                 env=self._ground.environment,
                 start_new_session=True,  # Ctrl-C is for us: who started it stops it
             )
-        self._ground.watch(process.pid)
+        self._ground.guard.watch(process.pid)
         return process
 
     async def _serves(self, peers: int) -> bool:
         """Whether it answers, and it and its peers are in the cluster's list: one that has just come back is not, at first."""
-        if _free(self.port):
+        if is_free(self.port):
             return False
         client = AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{self.port}", request_timeout_ms=2000)
         try:
@@ -269,13 +235,3 @@ class Server:
             return False
         finally:
             await client.close()
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

@@ -1,6 +1,5 @@
-"""Workers in processes of their own, and a client that keeps what was confirmed; the brokers are real."""
+"""What this dist's tests share beside ``server_rig``: a client that keeps what was confirmed, and what its workers run."""
 
-from kafka_rig.crews import Crew, Member, crew
-from kafka_rig.orders import Orders, until
+from kafka_rig.orders import SHOP, Orders
 
-__all__ = ["Crew", "Member", "Orders", "crew", "until"]
+__all__ = ["SHOP", "Orders"]

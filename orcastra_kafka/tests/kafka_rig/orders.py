@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
+
+from server_rig.crews import shop
 
 from orcastra_core import Orcastra
 from orcastra_core.model.errors import PublishUnknown
+
+SHOP = shop('scheduler="sqlite:///delayed.db"', ", result_ttl=0.0")
+"""What workers run: delays are kept beside Kafka, and no results."""
 
 
 class Orders:
@@ -45,15 +49,3 @@ class Orders:
         """Submit so many tasks, numbered from 0, in pieces."""
         for first in range(0, total, at_once):
             await self.submit(range(first, min(total, first + at_once)), seconds)
-
-
-async def until(holds: Callable[[], bool], what: str, *, seconds: float = 10.0) -> None:
-    """Wait until a condition holds that nothing announces; fail with ``what`` if it does not come to that."""
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                if holds():
-                    return
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"after {seconds:g} s still not: {what}") from None

@@ -10,12 +10,13 @@ import pwd
 import random
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from orcastra_core.liveness.private_servers import ProcessGuard, is_free
 
 SERVER = "ORCASTRA_POSTGRES_SERVER"
 BOUNCER = "ORCASTRA_PGBOUNCER"
@@ -30,21 +31,6 @@ _ROOM = 4 << 30
 _PORTS = range(10_000, 32_000)
 """Below those that the system gives to outgoing connections: a client that dials a port where nobody listens may else
 be given that very port, and connect to itself."""
-
-# Reads «+ pid» and «- pid», and ends what is left, and its children, when nobody can write any more.
-_GUARD = """
-pids=
-while read -r sign pid; do
-  left=
-  for one in $pids; do [ "$one" = "$pid" ] || left="$left $one"; done
-  pids=$left
-  [ "$sign" = - ] || pids="$pids $pid"
-done
-for one in $pids; do
-  kill -9 "$one" $(cat /proc/"$one"/task/"$one"/children 2>/dev/null) 2>/dev/null
-done
-rm -rf -- "$1"
-"""
 
 
 class ServerError(Exception):
@@ -76,6 +62,7 @@ class Ground:
     Attributes:
         directory: All their files.
         program: The path of ``postgres``.
+        guard: Ends what of them is left should we die.
 
     Raises:
         ServerError: There is no program, or nobody to run it.
@@ -93,13 +80,7 @@ class Ground:
         self._template: Path | None = None
         self._ending: list[Callable[[], None]] = []
         self._given: set[int] = set()
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", str(self.directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-            text=True,
-        )
+        self.guard = ProcessGuard(self.directory)
 
     def tool(self, name: str) -> str:
         """Return the path of a program that comes with ``postgres``."""
@@ -157,7 +138,7 @@ class Ground:
     def free_port(self) -> int:
         """Return a port at which nobody listens, another one each time."""
         for port in random.sample(_PORTS, 1000):
-            if port not in self._given and _free(port):
+            if port not in self._given and is_free(port):
                 self._given.add(port)
                 return port
         raise ServerError("no free port found")
@@ -170,22 +151,7 @@ class Ground:
         """Stop all servers and remove the directory. Idempotent."""
         while self._ending:
             self._ending.pop()()
-        if self._guard.stdin is not None and not self._guard.stdin.closed:
-            self._guard.stdin.close()
-            self._guard.wait()
-
-    def watch(self, pid: int) -> None:
-        """End this process too should we die."""
-        self._tell(f"+ {pid}")
-
-    def forget(self, pid: int) -> None:
-        """This process has ended: its number may be somebody else's from now on."""
-        self._tell(f"- {pid}")
-
-    def _tell(self, line: str) -> None:
-        if self._guard.stdin is not None and not self._guard.stdin.closed:
-            self._guard.stdin.write(f"{line}\n")
-            self._guard.stdin.flush()
+        self.guard.close()
 
 
 def _account() -> tuple[int, int] | None:
@@ -224,13 +190,3 @@ def _open_to_all(place: Path) -> bool:
         return os.access(there, os.W_OK) and all(one.stat().st_mode & stat.S_IXOTH for one in (there, *there.parents))
     except OSError:
         return False
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

@@ -86,7 +86,7 @@ class Process:
             for pid in children:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        self.ground.forget(process.pid)
+        self.ground.guard.forget(process.pid)
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -108,7 +108,7 @@ class Process:
     async def _serve(self, command: Sequence[str], *, ours: bool = False) -> None:
         """Start it and return when it answers."""
         self._process = self.ground.spawn(command, self.directory / "log", ours=ours)
-        self.ground.watch(self._process.pid)
+        self.ground.guard.watch(self._process.pid)
         try:
             await self.ready()
         except BaseException:

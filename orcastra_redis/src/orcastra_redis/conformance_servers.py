@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -24,6 +23,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from orcastra_core.liveness.private_servers import ProcessGuard, is_free
+
 VARIABLE = "ORCASTRA_REDIS_SERVER"
 
 _PORTS = range(10_000, 22_000)
@@ -31,19 +32,6 @@ _PORTS = range(10_000, 22_000)
 be given that very port, and connect to itself. A cluster's bus is 10,000 higher."""
 _READY = 20.0
 """Seconds until a server that was started must answer."""
-
-# Reads «+ pid» and «- pid», and ends what is left when nobody can write any more.
-_GUARD = """
-pids=
-while read -r sign pid; do
-  left=
-  for one in $pids; do [ "$one" = "$pid" ] || left="$left $one"; done
-  pids=$left
-  [ "$sign" = - ] || pids="$pids $pid"
-done
-[ -z "$pids" ] || kill -9 $pids
-rm -rf -- "$1"
-"""
 
 
 class ServerError(Exception):
@@ -67,13 +55,7 @@ class Ground:
         self.program = found
         self.directory = Path(tempfile.mkdtemp(prefix="orcastra-redis-"))
         self._servers: list[Server] = []
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", str(self.directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-            text=True,
-        )
+        self.guard = ProcessGuard(self.directory)
 
     async def server(self, *options: str, port: int | None = None) -> Server:
         """Start one more server and wait until it answers. Raises ServerError."""
@@ -106,7 +88,7 @@ class Ground:
         """Return a port at which nobody listens, nor at the one 10,000 above."""
         taken = {server.port for server in self._servers}
         for port in random.sample(_PORTS, 1000):
-            if port not in taken and _free(port) and _free(port + 10_000):
+            if port not in taken and is_free(port) and is_free(port + 10_000):
                 return port
         raise ServerError("no free port found")
 
@@ -114,22 +96,7 @@ class Ground:
         """Stop all servers and remove the directory. Idempotent."""
         for server in self._servers:
             server.kill()
-        if self._guard.stdin is not None and not self._guard.stdin.closed:
-            self._guard.stdin.close()
-            self._guard.wait()
-
-    def watch(self, pid: int) -> None:
-        """End this process too should we die."""
-        self._tell(f"+ {pid}")
-
-    def forget(self, pid: int) -> None:
-        """This process has ended: its number may be somebody else's from now on."""
-        self._tell(f"- {pid}")
-
-    def _tell(self, line: str) -> None:
-        if self._guard.stdin is not None and not self._guard.stdin.closed:
-            self._guard.stdin.write(f"{line}\n")
-            self._guard.stdin.flush()
+        self.guard.close()
 
 
 class Server:
@@ -183,7 +150,7 @@ class Server:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._ground.forget(self._process.pid)
+            self._ground.guard.forget(self._process.pid)
             self._process = None
 
     async def restart(self) -> None:
@@ -224,7 +191,7 @@ class Server:
                 cwd=self.directory,
                 start_new_session=True,  # Ctrl-C is for us: who started it stops it
             )
-        self._ground.watch(self._process.pid)
+        self._ground.guard.watch(self._process.pid)
 
     async def _comes_up(self) -> bool:
         assert self._process is not None
@@ -243,13 +210,3 @@ class Server:
             await client.aclose()
         self.kill()
         return False
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
