@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from orcastra_conformance.engine.case import case
+from orcastra_conformance.engine.expect import NotApplicable
 from orcastra_conformance.engine.steps import turns
 from orcastra_conformance.engine.trial import FAR, Trial
 from orcastra_core.model.counts import Counts
@@ -92,6 +93,7 @@ async def _(t: Trial) -> None:
 )
 async def _(t: Trial) -> None:
     broker, judge = await t.broker(), await t.broker()
+    t.needs_sweeps()
     dead, (a, b) = await t.running(broker, *t.envelopes(2))
     healthy, (c,) = await t.running(broker, t.envelope())
     await judge.sweep(limit=10)
@@ -143,6 +145,7 @@ async def _(t: Trial) -> None:
 )
 async def _(t: Trial) -> None:
     broker, judge = await t.broker(), await t.broker()
+    t.needs_sweeps()
     session, taken = await t.running(broker, *t.envelopes(25))
     await judge.sweep(limit=10)
     await t.lapse(session)
@@ -166,6 +169,7 @@ async def _(t: Trial) -> None:
 @case("ses.concurrent-sweeps", slow=True, why="concurrent sweeps are harmless: a delivery is lost once")
 async def _(t: Trial) -> None:
     broker = await t.broker()
+    t.needs_sweeps()
     judges = [await t.broker() for _ in range(4)]
     session, taken = await t.running(broker, *t.envelopes(20))
     for judge in judges:
@@ -182,3 +186,24 @@ async def _(t: Trial) -> None:
     t.expect.same(lost, [d.envelope.id for d in taken], "each was lost once")
     got = await t.take(await t.session(judges[0]), 20)
     t.expect.equal({d.counts for d in got}, {Counts(0, 1, 0)}, "and counted once")
+
+
+@case(
+    "ses.server-reaps",
+    slow=True,
+    why="where the server reaps (Profile.server_reaps) what a silent session held goes to others without a sweep, lost + 1",
+)
+async def _(t: Trial) -> None:
+    broker, other = await t.broker(), await t.broker()
+    if not t.profile.server_reaps:
+        raise NotApplicable("its dead sessions are reaped by sweeps")
+    dead, taken = await t.running(broker, *t.envelopes(3))
+    heir = await t.session(other)
+    await t.lapse(dead)
+    swept = await other.sweep(limit=10)
+    t.expect.equal((list(swept.sessions), list(swept.lost)), ([], []), "a sweep has nothing to do")
+    got = await t.take(heir, 3)
+    t.expect.same([d.envelope.id for d in got], [d.envelope.id for d in taken], "its tasks run elsewhere")
+    t.expect.equal({d.counts for d in got}, {Counts(0, 1, 0)}, "each was lost once")
+    await t.done(heir, *(t.complete(delivery) for delivery in got))
+    await t.nothing(heir, because="what the heir completed is over")

@@ -207,6 +207,11 @@ class Trial(Recording):
         if not limits.publish_window or not limits.settle_window:
             raise NotApplicable("publish_window or settle_window is 0: this broker's callers must not repeat")
 
+    def needs_sweeps(self) -> None:
+        """End the case where the server reaps by itself."""
+        if self.profile.server_reaps:
+            raise NotApplicable("server_reaps: a sweep of this broker finds nothing to do")
+
     def claims(self, *caps: Cap) -> bool:
         """Whether the broker claims all of these."""
         return self.profile.capabilities.issuperset(caps)

@@ -82,8 +82,8 @@ class Domain:
 
     @property
     def lapses(self) -> bool:
-        """Whether a session can be made to lapse without waiting for it in earnest."""
-        return self.silences and self.virtual
+        """Whether a session can be made to lapse without waiting for it in earnest, and a sweep tells what it held."""
+        return self.silences and self.virtual and not self.t.profile.server_reaps
 
     def choose(self, numbers: Sequence[int]) -> None:
         """Choose the kinds of envelopes that are published."""

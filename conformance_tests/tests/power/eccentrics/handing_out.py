@@ -18,6 +18,7 @@ from orcastra_core.backends.memory.session_state import SessionState
 from orcastra_core.backends.memory.store import Store
 from orcastra_core.model.delivery import Delivery, Receipt, Want
 from orcastra_core.model.settlement import Settled, Settlement
+from power import reaping_server
 from power.eccentric import eccentric
 
 
@@ -97,3 +98,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemorySession, "held", holding)
     patch.setattr(MemorySession, "disown", lambda self, receipts: disown(self, [plain(r) for r in receipts]))
     patch.setattr(Store, "name", lambda self, kind: f"«{name(self, kind)}» № 1/2 {{ü}} % '\"")
+
+
+@eccentric(
+    "served-by-a-reaper",
+    "reaps dead sessions by itself, when somebody fetches",
+    allowed_by="Where the server does all that by itself (Profile.server_reaps) a sweep is empty.",
+)
+def _(patch: pytest.MonkeyPatch) -> BrokerHarness:
+    return reaping_server.install(patch)

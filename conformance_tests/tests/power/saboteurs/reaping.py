@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import attrs
 import pytest
 
+from orcastra_conformance import BrokerHarness
 from orcastra_conformance.engine.steps import turns
 from orcastra_core.backends.memory import handover, settling
 from orcastra_core.backends.memory.broker import MemoryBroker
@@ -15,10 +16,12 @@ from orcastra_core.backends.memory.entry import RUNNING, Entry
 from orcastra_core.backends.memory.gate import Gate
 from orcastra_core.backends.memory.session_state import SessionState
 from orcastra_core.backends.memory.store import Store
+from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Delivery
 from orcastra_core.model.names import SessionId
 from orcastra_core.model.session import Lost, Swept
 from orcastra_core.model.settlement import Settled, Settlement
+from power import reaping_server
 from power.saboteur import saboteur
 
 
@@ -216,3 +219,22 @@ def _(patch: pytest.MonkeyPatch) -> None:
         return attrs.evolve(await sweep(self, limit=limit), lost=())
 
     patch.setattr(MemoryBroker, "sweep", silent)
+
+
+@saboteur(
+    "leaves-it-to-the-sweep",
+    "says that its server reaps, and nobody does",
+    killed_by=("ses.server-reaps",),
+)
+def _(patch: pytest.MonkeyPatch) -> BrokerHarness:
+    return reaping_server.install(patch, lambda store: None)
+
+
+@saboteur(
+    "reaps-uncounted",
+    "hands out again what a dead session held as if nothing had been lost",
+    killed_by=("ses.server-reaps",),
+)
+def _(patch: pytest.MonkeyPatch) -> BrokerHarness:
+    patch.setattr(Counts, "bereaved", lambda self: self)
+    return reaping_server.install(patch)

@@ -179,6 +179,8 @@ class Broker(ABC):
         restart, a failover, a stall or a clock jump starts that anew. So the first
         sweep of a fresh broker reaps nobody by lapse, and an outage reaps nobody.
 
+        Where the server does all that by itself (``Profile.server_reaps``) a sweep is empty.
+
         The runtime decides when. Concurrent sweeps are harmless.
         """
 

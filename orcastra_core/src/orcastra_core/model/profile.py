@@ -93,6 +93,8 @@ class Profile:
         limits: Its numbers.
         durability: What a confirmed publish survives.
         clock_offset: Seconds the store's clock is ahead of ours.
+        server_reaps: Whether the store's server itself hands out again what a dead
+            session held: ``sweep`` finds nothing to do then, and nobody learns which session it was.
         notes: Why a capability is missing, or what an emulated one costs.
     """
 
@@ -101,6 +103,7 @@ class Profile:
     limits: Limits
     durability: Durability
     clock_offset: float = 0.0
+    server_reaps: bool = False
     notes: Mapping[Cap, str] = MappingProxyType({})
 
     def offers(self, cap: Cap) -> bool:
