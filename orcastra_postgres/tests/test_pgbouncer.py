@@ -11,6 +11,7 @@ from postgres_rig import Open
 from server_rig import QUEUE, Shop, at_work, make, until
 
 from orcastra_core.model.delivery import Want
+from orcastra_core.model.errors import InvalidOption
 from orcastra_core.model.published import STORED
 from orcastra_postgres import conformance_ground
 from orcastra_postgres.conformance_ground import Ground
@@ -84,3 +85,15 @@ async def test_one_that_is_restarted_is_come_back_to(bouncer: Bouncer) -> None:
         await shop.submit(range(50, 100))
         await until(lambda: len(shop.ran) == 100, "it goes on")
     assert set(shop.ran.values()) == {1}
+
+
+async def test_transactions_that_do_not_see_what_others_commit_are_refused(
+    bouncer: Bouncer, postgres: Server, opened: Open
+) -> None:
+    await postgres.ask("alter role current_user set default_transaction_isolation = 'repeatable read'")
+    bouncer.kill()  # its connections are from before
+    await bouncer.start()
+    with pytest.raises(InvalidOption, match=r"repeatable read here.*ALTER ROLE"):
+        await opened(f"{bouncer.url()}?pooler=1")
+    broker = await opened(postgres.url())  # a connection of its own says what it needs
+    assert await broker.publish([make.envelope()]) == [STORED]

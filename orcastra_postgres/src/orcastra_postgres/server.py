@@ -21,7 +21,7 @@ async def greet(core: Core, clock: Clock) -> Profile:
     """Check the server and the layout, make the domain known, and tell what the server offers.
 
     Raises:
-        InvalidOption: It is too old.
+        InvalidOption: It is too old, or its transactions do not see what others commit meanwhile.
         ContractMismatch: The schema was written by a newer release.
         BrokerError: As ever.
     """
@@ -39,6 +39,12 @@ async def _greet(core: Core, clock: Clock, conn: Connection) -> Profile:
         raise InvalidOption(f"{settings.where}: PostgreSQL {version.major} is too old; {_OLDEST} is needed")
     if await conn.fetchval(query("read_only", settings.schema)):
         raise BrokerUnavailable(f"{settings.where}: the server is read-only: a standby, or not the primary any more")
+    isolation = await conn.fetchval(query("isolation", settings.schema))
+    if isolation != "read committed":  # a pooler's connections are as the server makes them
+        raise InvalidOption(
+            f"{settings.where}: transactions are {isolation} here; each statement has to see what was committed before it:"
+            " ALTER ROLE … SET default_transaction_isolation = 'read committed', for the role that connects"
+        )
     if settings.migrate:
         await migrate(conn, settings.schema, settings.where)
     else:

@@ -1,4 +1,4 @@
--- Store one envelope of any kind. Its keys are locked already.
+-- Store one envelope of any kind. Its keys are locked already; the key of a line that it leaves is locked here, out of their order.
 -- Returns S, D and the id of what it is a duplicate of, or U: it is still here with other counts.
 CREATE OR REPLACE FUNCTION {schema}.publish_one(
     p_domain int, p_id uuid, p_queue text, p_level smallint, p_envelope bytea, p_due double precision,
@@ -52,6 +52,7 @@ BEGIN
             DELETE FROM {schema}.parked WHERE domain = p_domain AND id = p_id AND moved;
             CONTINUE WHEN NOT FOUND;
             IF t.okey IS NOT NULL AND NOT in_line THEN
+                PERFORM {schema}.lock_keys(ARRAY[t.queue], ARRAY[t.okey]);
                 DELETE FROM {schema}.line WHERE queue = t.queue AND okey = t.okey AND id = p_id;
                 PERFORM {schema}.let_next_go(p_domain, t.queue, t.okey);
             END IF;
