@@ -16,7 +16,7 @@ for folder in (HERE, HERE.parents[1] / "tests"):  # kafka_rig, and server_rig, w
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-WITHOUT_A_BROKER = ("test_acks", "test_assignment", "test_golden_frames", "test_window")
+WITHOUT_A_BROKER = ("test_acks", "test_assignment", "test_golden_frames", "test_lines", "test_window")
 """Modules that start nothing. All others take minutes."""
 
 

@@ -58,7 +58,7 @@ def test_a_full_window_fits_into_a_commit(share: float) -> None:
     marks = {window.base: Mark(held=True, lost=2), window.base + 3: Mark(attempt=1)}
     text = write(window, marks)
     assert len(text) <= 4096
-    assert read(window.base, text) == (window, marks)
+    assert read(window.base, text) == (window, marks, {})
 
 
 def test_without_room_the_plainest_marks_go_first() -> None:
@@ -70,17 +70,17 @@ def test_without_room_the_plainest_marks_go_first() -> None:
     marks = dict.fromkeys(rng.sample(free, 2000), HELD) | told
     text = write(window, marks)
     assert len(text) <= 4096
-    found, kept = read(window.base, text)
+    found, kept, _ = read(window.base, text)
     assert found == window
     assert kept == told
 
 
 @pytest.mark.parametrize("text", [None, "", "o1", "o1r", "o1z!!", "o2rabc", "somebody else's", "o1r" + "~" * 20])
 def test_the_metadata_of_others_says_nothing(text: str | None) -> None:
-    assert read(42, text) == (Window(42), {})
+    assert read(42, text) == (Window(42), {}, {})
 
 
 def test_metadata_of_another_offset_says_nothing() -> None:
     window = Window(10)
     window.finish([12])
-    assert read(11, write(window, {10: HELD})) == (Window(11), {})
+    assert read(11, write(window, {10: HELD})) == (Window(11), {}, {})

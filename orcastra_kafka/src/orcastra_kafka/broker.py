@@ -74,6 +74,7 @@ class KafkaBroker(Broker):
                 async with asyncio.timeout(self._settings.connect_timeout):
                     core.facts = await server.learn(core.cluster)
                     self._classic = takes_classic(self._settings, core.cluster)
+                    core.take_lane("classic" if self._classic else "share")
                     if self._classic:
                         profile = await classic_profile(self._settings, core.facts, core.cluster)
                     else:

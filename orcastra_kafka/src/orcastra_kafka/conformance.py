@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import ClassVar, Protocol, runtime_checkable
 from urllib.parse import quote
@@ -15,7 +15,8 @@ from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.envelope import Unreadable
 from orcastra_core.model.errors import InvalidOption
 from orcastra_kafka.broker import KafkaBroker
-from orcastra_kafka.conformance_admin import Admin, admin
+from orcastra_kafka.conformance_admin import Admin, Group
+from orcastra_kafka.conformance_janitor import Janitor
 from orcastra_kafka.conformance_relay import Relay
 from orcastra_kafka.conformance_servers import VARIABLE, Ground, Server, program
 from orcastra_kafka.conformance_settings import FAST, STOCK
@@ -73,6 +74,7 @@ class Harness(BrokerHarness):
         self._ground: Ground | None = None
         self._server: Server | None = None
         self._relay: Relay | None = None
+        self._janitor: Janitor | None = None
 
     def use(self, url: str) -> None:
         parsed = BrokerUrl.parse(url)
@@ -89,6 +91,7 @@ class Harness(BrokerHarness):
             self._ground = Ground(self._settings)
             self._server = await self._ground.server()
             self._relay = Relay(self._server.advertised)
+        self._janitor = Janitor(BrokerUrl.parse(self.url("janitor")).hosts[0])
         broker = KafkaBroker(BrokerUrl.parse(self.url("start")))
         profile = await broker.open()
         await broker.close()
@@ -96,6 +99,8 @@ class Harness(BrokerHarness):
         return ServerFacts(profile.server, str(BrokerUrl.parse(self._url or self.url("start").partition("?")[0])))
 
     async def stop(self) -> None:
+        if self._janitor is not None:
+            self._janitor.close()
         if self._relay is not None:
             self._relay.close()
         if self._ground is not None:
@@ -118,10 +123,15 @@ class Harness(BrokerHarness):
 
     async def wipe(self, domain: str) -> None:
         prefix = Names(domain).prefix
-        async with self._admin() as cluster:
+
+        async def remove(cluster: Admin) -> Sequence[Group]:
             # groups first: with its topics gone, a share group's state takes the coordinator many retries to remove
-            await cluster.delete_groups(await cluster.groups(prefix))
+            left = await cluster.delete_groups(await cluster.groups(prefix))
             await cluster.delete_topics(await cluster.topics(prefix))
+            return left
+
+        if left := await self._here.do(remove):
+            await self._here.do_later(lambda cluster: cluster.delete_silent_groups(left))
 
     async def silence(self, session: Session) -> None:
         if isinstance(session, _Suspending):
@@ -138,16 +148,21 @@ class Harness(BrokerHarness):
     async def census(self, domain: str) -> Mapping[str, int]:
         """Count queues' topics, groups and what the log of results has. The logs themselves stay, once they were used."""
         names = Names(domain)
-        async with self._admin() as cluster:
+
+        async def count(cluster: Admin) -> Mapping[str, int]:
             topics = await cluster.topics(names.prefix)
             queues = [name for name in topics if name.removeprefix(names.prefix).startswith("q.")]
             groups = await cluster.groups(names.prefix)
             results = await cluster.records(names.results) if names.results in topics else 0
-        return {"topics": len(queues), "groups": len(groups), "results": results}
+            return {"topics": len(queues), "groups": len(groups), "results": results}
+
+        return await self._here.do(count)
 
     async def wreck(self, domain: str) -> None:
-        async with self._admin() as cluster:
+        async def remove(cluster: Admin) -> None:
             await cluster.delete_topics(await cluster.topics(Names(domain).prefix))
+
+        await self._here.do(remove)
 
     async def restart_server(self) -> None:
         await self._private("restart").restart()
@@ -167,5 +182,8 @@ class Harness(BrokerHarness):
             )
         return self._server
 
-    def _admin(self) -> AbstractAsyncContextManager[Admin]:
-        return admin(BrokerUrl.parse(self.url("admin")).hosts[0])
+    @property
+    def _here(self) -> Janitor:
+        if self._janitor is None:
+            raise Unproven("the harness was not started")
+        return self._janitor

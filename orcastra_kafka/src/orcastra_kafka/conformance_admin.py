@@ -73,17 +73,22 @@ class Admin:
         if names:
             await self._topics.delete_topics(list(names))
 
-    async def delete_groups(self, groups: Sequence[Group]) -> None:
-        """Remove groups, waiting a while for members that went without a word; those of living members stay."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _LONGEST_SILENCE
+    async def delete_groups(self, groups: Sequence[Group]) -> Sequence[Group]:
+        """Remove groups that are empty; return the others, of members that live, or went without a word."""
+        left: list[Group] = []
         for node in {group.node for group in groups}:
             names = [group.name for group in groups if group.node == node]
-            while names:
-                said: Any = await self._client.send(node, DeleteGroupsRequest(names))
-                names = [name for name, error in said.results if error == _NON_EMPTY_GROUP and loop.time() < until]
-                if names:
-                    await SystemClock().sleep(0.1)
+            said: Any = await self._client.send(node, DeleteGroupsRequest(names))
+            left += [Group(name, node) for name, error in said.results if error == _NON_EMPTY_GROUP]
+        return left
+
+    async def delete_silent_groups(self, groups: Sequence[Group]) -> None:
+        """Remove groups as soon as their members, who went without a word, are missed; those of living members stay."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LONGEST_SILENCE
+        while groups and loop.time() < until:
+            await SystemClock().sleep(0.5)
+            groups = await self.delete_groups(groups)
 
 
 @asynccontextmanager

@@ -6,6 +6,8 @@ import asyncio
 import os
 from collections.abc import Sequence
 
+import attrs
+
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.model.errors import AuthenticationFailed
 from orcastra_core.model.names import QueueName
@@ -66,12 +68,16 @@ class Core:
             where=self.where,
             codec=CODECS[settings.compression],
             timeout=settings.timeout,
-            scatter=settings.lane == "classic",
         )
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
         self.closed = False
         self._groups: dict[str, float] = {}
+
+    def take_lane(self, lane: str) -> None:
+        """Be told by which lane sessions consume; the URL may have left it open."""
+        self.settings = attrs.evolve(self.settings, lane=lane)
+        self.producer.scatter = lane == "classic"
 
     async def close(self) -> None:
         """End all of it."""

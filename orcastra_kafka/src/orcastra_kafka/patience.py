@@ -7,34 +7,27 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from orcastra_kafka.share.errors import LEADER_MOVED, ShareError
+from orcastra_kafka.share.pauses import pause
+
+__all__ = ["led", "pause"]
 
 T = TypeVar("T")
 
 _PAUSE = 0.02
-_LONGEST = 1.0
 
 
-async def led(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Return what ``attempt`` returns, trying again for about a second while a partition has no leader.
+async def led(attempt: Callable[[], Awaitable[T]], *, within: float) -> T:
+    """Return what ``attempt`` returns, trying again for up to ``within`` seconds while a partition has no leader.
 
-    A partition that was just made, or whose leader has just died, has none for a moment. The attempt has to read who
-    leads anew. Raises what the last attempt raised.
+    A partition that was just made is in the metadata before its leader has opened it, and one whose leader has just
+    died has none for a moment. The attempt has to read who leads anew. Raises what the last attempt raised.
     """
     loop = asyncio.get_running_loop()
-    until = loop.time() + _LONGEST
+    until = loop.time() + within
     while True:
         try:
             return await attempt()
         except ShareError as error:
-            if error.code not in LEADER_MOVED or loop.time() >= until:
+            if error.code not in LEADER_MOVED or loop.time() + _PAUSE >= until:
                 raise
         await pause(_PAUSE)
-
-
-async def pause(seconds: float) -> None:
-    """Wait."""
-    try:
-        async with asyncio.timeout(seconds):
-            await asyncio.get_running_loop().create_future()
-    except TimeoutError:
-        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 from orcastra_core.model.counts import FRESH, Counts
 from orcastra_core.model.envelope import Envelope, Unreadable
@@ -20,6 +21,10 @@ from orcastra_kafka.topics import Names
 
 COUNTS = "counts"
 """The header that holds the three counts as decimal numbers; absent while all are zero."""
+ORDER = "order"
+"""The header that holds the ordering key, of a task that has one."""
+LEVEL = "level"
+"""The header that holds the priority of a task that has an ordering key: those of a key keep to one topic."""
 
 
 def refusal(envelope: Envelope, settings: Settings) -> Refused | None:
@@ -32,7 +37,7 @@ def refusal(envelope: Envelope, settings: Settings) -> Refused | None:
     for asked, cap in (
         (envelope.due, Cap.DELAY),
         (envelope.dedup, Cap.DEDUP),
-        (envelope.order_by, Cap.ORDERED_KEY),
+        (envelope.order_by if settings.lane != "classic" else None, Cap.ORDERED_KEY),
     ):
         if asked is not None:
             return Refused(f"kafka does not offer {cap.name}: {NOTES[cap]}")
@@ -41,8 +46,12 @@ def refusal(envelope: Envelope, settings: Settings) -> Refused | None:
 
 def record_of(envelope: Envelope, counts: Counts, names: Names) -> Record:
     """Return the record of an envelope with these counts. Raises SerializationError."""
-    topic = names.lane(envelope.queue, envelope.priority)
-    return Record(topic, bytes_of(envelope.id), encode_envelope(envelope), headers_of(counts))
+    key, value, headers = bytes_of(envelope.id), encode_envelope(envelope), headers_of(counts)
+    if envelope.order_by is None:
+        return Record(names.lane(envelope.queue, envelope.priority), key, value, headers)
+    order = envelope.order_by.encode()
+    headers = [*headers, (ORDER, order), (LEVEL, str(envelope.priority).encode())]
+    return Record(names.lane(envelope.queue, 0), key, value, headers, spread=crc32(order))
 
 
 def headers_of(counts: Counts) -> Sequence[tuple[str, bytes]]:

@@ -14,6 +14,7 @@ from orcastra_kafka.protocol.topics import CreateTopics, NewTopic
 from orcastra_kafka.share.cluster import Cluster
 from orcastra_kafka.share.errors import DENIED, KafkaCode, ShareError
 from orcastra_kafka.share.metadata import TopicFacts
+from orcastra_kafka.share.pauses import pause
 
 LEVELS: Mapping[int, str] = {1: "high", 0: "normal", -1: "low"}
 """Priorities and what their topics are called, the highest first."""
@@ -156,15 +157,12 @@ class Topics:
 
     async def _settled(self, names: Sequence[str]) -> None:
         """Wait until the brokers know of them, and who leads them."""
-        while True:
-            facts = await self._cluster.metadata(names)
-            if all(_led(facts.topics[name]) for name in names):
-                return
-            try:
-                async with asyncio.timeout(0.01):
-                    await asyncio.get_running_loop().create_future()
-            except TimeoutError:
-                pass
+        async with asyncio.timeout(self._timeout):
+            while True:
+                facts = await self._cluster.metadata(names)
+                if all(_led(facts.topics[name]) for name in names):
+                    return
+                await pause(0.01)
 
 
 def _how(topics: Sequence[NewTopic]) -> str:

@@ -20,7 +20,7 @@ from orcastra_kafka.classic import options
 from orcastra_kafka.classic.committer import Committer
 from orcastra_kafka.classic.member import Member, Taken
 from orcastra_kafka.classic.messages import Membership
-from orcastra_kafka.classic.part import DONE
+from orcastra_kafka.classic.part import DONE, MOVED
 from orcastra_kafka.classic.private import KafkaError, commit_as
 from orcastra_kafka.classic.writer import TransactionalWriter, Work, Writer
 from orcastra_kafka.producer import Record
@@ -38,6 +38,7 @@ class End(enum.Enum):
     """How a delivery ends."""
 
     DONE = enum.auto()
+    MOVED = enum.auto()
     RETRIED = enum.auto()
     RELEASED = enum.auto()
 
@@ -63,9 +64,10 @@ class Holding:
     def work(self, end: End) -> Work:
         """Return what has to be done for it to end. It is ours."""
         part, offset = self.taken.part, self.taken.place.offset
-        change = DONE
-        if end is not End.DONE:
+        if end is End.RETRIED or end is End.RELEASED:
             change = part.retried(offset) if end is End.RETRIED else part.released(offset)
+        else:
+            change = DONE if end is End.DONE else MOVED
         return Work(self.taken, self.member, change)
 
 
@@ -219,7 +221,7 @@ class Engine:
             if queue not in self._members:
                 member = Member(
                     queue,
-                    [self._names.lane(queue, level) for level in self._settings.priorities],
+                    {level: self._names.lane(queue, level) for level in self._settings.priorities},
                     f"{self._names.prefix}c.{escaped(queue)}",
                     options.for_consumer(self._settings, self._lease),
                     flush=self._last_word,

@@ -6,15 +6,21 @@ import base64
 import binascii
 import zlib
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import attrs
 import cbor2
 
-from orcastra_kafka.classic.window import Window
+from orcastra_kafka.classic.lines import ID_BYTES, KEY_BYTES
+from orcastra_kafka.classic.window import WINDOW, Window
 
 _ROOM = 4000
 """Characters; a broker takes 4096 as it comes (offset.metadata.max.bytes)."""
 _VERSION = "o1"
+_HEAD = KEY_BYTES + ID_BYTES
+HEADS = 150
+"""Ordering keys whose first task is elsewhere that are remembered, at most."""
+NO_HEADS: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 @attrs.frozen
@@ -38,32 +44,46 @@ HELD = Mark(held=True)
 _PLAIN = Mark()
 
 
-def write(window: Window, marks: Mapping[int, Mark]) -> str:
-    """Return the metadata for a commit of ``window.base``. Where there is no room for all marks the plainest are left out."""
+def width(heads: int) -> int:
+    """Return how many offsets may lie between the watermark and the last that was read, with so many ``heads`` to write down."""
+    return min(WINDOW * 3 // 4, 8 * (_ROOM * 4 // 5 - 300 - _HEAD * min(heads, HEADS)))
+
+
+def write(window: Window, marks: Mapping[int, Mark], heads: Mapping[bytes, bytes] = NO_HEADS) -> str:
+    """Return the metadata for a commit of ``window.base``. Where there is no room for all marks the plainest are left out.
+
+    Args:
+        window: What is done.
+        marks: By offset.
+        heads: By ordering key, each in the digests of ``lines``; the last ones that came in are kept.
+    """
     bits = window.bits.to_bytes((window.bits.bit_length() + 7) // 8, "little")
+    lines = b"".join(key + name for key, name in list(heads.items())[-HEADS:])
     chosen = [(offset, mark) for offset, mark in sorted(marks.items()) if mark != _PLAIN]
     while True:
         rows = [
             [offset - window.base, int(mark.held), mark.attempt, mark.lost, mark.released] for offset, mark in chosen
         ]
-        text = _pack(cbor2.dumps([window.base, bits, *rows]))
+        text = _pack(cbor2.dumps([window.base, bits, lines, *rows]))
         if len(text) <= _ROOM or not chosen:
             return text
         plain = [one for one in chosen if one[1] != HELD]
         chosen = plain if len(plain) < len(chosen) else chosen[: len(chosen) // 2]
 
 
-def read(offset: int, text: str | None) -> tuple[Window, dict[int, Mark]]:
+def read(offset: int, text: str | None) -> tuple[Window, dict[int, Mark], dict[bytes, bytes]]:
     """Return what ``write`` was given. Metadata that is not ours, or of another offset, says nothing."""
     try:
-        base, bits, *rows = cbor2.loads(_unpack(text or ""))
+        base, bits, lines, *rows = cbor2.loads(_unpack(text or ""))
         window = Window(base, int.from_bytes(bits, "little"))
         marks = {
             base + place: Mark(bool(held), attempt, lost, released) for place, held, attempt, lost, released in rows
         }
+        pieces = [lines[at : at + _HEAD] for at in range(0, len(lines), _HEAD)]
+        heads = {piece[:KEY_BYTES]: piece[KEY_BYTES:] for piece in pieces}
     except (ValueError, TypeError, zlib.error, binascii.Error, cbor2.CBORDecodeError):
-        return Window(offset), {}
-    return (window, marks) if base == offset else (Window(offset), {})
+        return Window(offset), {}, {}
+    return (window, marks, heads) if base == offset else (Window(offset), {}, {})
 
 
 def _pack(data: bytes) -> str:

@@ -42,7 +42,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
 
     Args:
         queue: Which.
-        topics: Its levels, the highest first.
+        topics: Its topics by priority, the highest first.
         group: The group's id.
         options: For aiokafka's consumer: servers, security, timeouts.
         flush: Commits what is dirty; awaited before partitions may go to somebody else.
@@ -52,7 +52,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
     def __init__(
         self,
         queue: QueueName,
-        topics: Sequence[str],
+        topics: Mapping[int, str],
         group: str,
         options: Mapping[str, Any],
         *,
@@ -62,6 +62,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self.queue = queue
         self.group = group
         self._topics = topics
+        self._levels = {topic: level for level, topic in topics.items()}
         self._options = options
         self._flush = flush
         self._news = news
@@ -88,7 +89,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             partition_assignment_strategy=(private.assignor(self._stand, self._told),),
             **self._options,
         )
-        self._consumer.subscribe(list(self._topics), listener=self)
+        self._consumer.subscribe(list(self._levels), listener=self)
         try:
             await self._consumer.start()
         except BaseException:
@@ -112,8 +113,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 part = self._parts.get(place)
                 if part is not None and self.settled_down.is_set():
                     if part.begins_anew(records):
-                        self._grants += 1
-                        part = self._parts[place] = Part(place, self._grants, records[0].offset, "")
+                        part = self._parts[place] = self._part(place, records[0].offset, "")
                     part.add(records)
             if found:
                 self._news()
@@ -139,24 +139,25 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         """Hand out what is ready, higher levels first, the partitions of a level in turn."""
         taken: list[Taken] = []
         self._turn += 1
-        for topic in self._topics:
-            parts = [part for place, part in sorted(self._parts.items()) if place.topic == topic and len(part)]
+        everything = [part for _, part in sorted(self._parts.items())]
+        for level in self._topics:
+            parts = [part for part in everything if part.ready(level)]
             parts = parts[self._turn % len(parts) :] + parts[: self._turn % len(parts)] if parts else []
             while parts and len(taken) < limit:
                 share = max(1, (limit - len(taken)) // len(parts))
                 for part in parts:
-                    records = part.take(min(share, limit - len(taken)))
+                    records = part.take(min(share, limit - len(taken)), level)
                     taken += [
                         Taken(self.queue, Place(part.place, one.offset, part.grant), one, part) for one in records
                     ]
-                parts = [part for part in parts if len(part)]
+                parts = [part for part in parts if part.ready(level)]
         return taken
 
     async def behind(self) -> bool:
         """Ask the broker whether there is more than was read. Raises KafkaError."""
         places = [place for place, part in self._parts.items() if not part.full]
         if not places:  # nothing is ours: any answer will do
-            await private.committed(self._consumer, [TopicPartition(self._topics[0], 0)])
+            await private.committed(self._consumer, [TopicPartition(next(iter(self._levels)), 0)])
             return False
         ends = await self._consumer.end_offsets(places)
         missing = [place for place in places if place in self._parts and self._parts[place].next < ends[place]]
@@ -237,8 +238,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             word = said.get(place, (-1, ""))
             part = self._parts.get(place)
             if part is None or not (part.is_at(word) or word[0] < 0):
-                self._grants += 1
-                part = Part(place, self._grants, word[0] if word[0] >= 0 else first[place], word[1])
+                part = self._part(place, word[0] if word[0] >= 0 else first[place], word[1])
             kept[place] = part
             self._consumer.seek(place, part.next)
         lost = [part for place, part in self._parts.items() if kept.get(place) is not part and part.held]
@@ -253,6 +253,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self._agreed.set()
         self._agreed = asyncio.Event()
         self._news()
+
+    def _part(self, place: TopicPartition, offset: int, metadata: str) -> Part:
+        self._grants += 1
+        return Part(place, self._grants, offset, metadata, self._levels[place.topic], self._topics)
 
     def _stand(self, topics: Sequence[str]) -> Stand:
         busy = {(place.topic, place.partition) for place, part in self._parts.items() if part.held}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,12 +11,11 @@ import attrs
 from aiokafka.structs import TopicPartition
 
 from orcastra_core.model.counts import Counts
-from orcastra_kafka.classic.ledger import HELD, Mark, read, write
-from orcastra_kafka.classic.window import WINDOW
+from orcastra_kafka.classic.ledger import HELD, Mark, read, width, write
+from orcastra_kafka.classic.lines import Lines, foresee, key_of, level_of
 
 _AHEAD = 1000
 """Records read and not handed out yet at which reading stops."""
-_FULL = WINDOW * 3 // 4
 _WORDS = 32
 """Commits that are remembered as ours."""
 
@@ -37,30 +36,49 @@ class Change:
     Attributes:
         mark: What is to be remembered of it; None: it is done for good.
         ahead: Whether it goes before what is ready, or behind.
+        moved: Whether, done here, it is elsewhere and comes back: its ordering key waits for it.
     """
 
     mark: Mark | None = None
     ahead: bool = False
+    moved: bool = False
 
 
 DONE = Change()
+MOVED = Change(moved=True)
 NOTHING: Mapping[int, Change] = MappingProxyType({})
 
 
 class Part:
     """What one member knows of one partition that it reads.
 
-    Attributes:
+    Args:
         place: Which.
         grant: Number of the assignment by which it came; after another one nothing of it counts any more.
+        offset: What its group committed.
+        metadata: What was said beside it.
+        level: The priority of what has no ordering key.
+        levels: All priorities that are asked for.
+
+    Attributes:
         next: The offset behind the last that was read.
         dirty: Whether there is something to commit.
     """
 
-    def __init__(self, place: TopicPartition, grant: int, offset: int, metadata: str) -> None:
+    def __init__(
+        self,
+        place: TopicPartition,
+        grant: int,
+        offset: int,
+        metadata: str,
+        level: int = 0,
+        levels: Collection[int] = (0,),
+    ) -> None:
         self.place = place
         self.grant = grant
-        self.window, marks = read(offset, metadata)
+        self._level = level
+        self._levels = levels
+        self.window, marks, heads = read(offset, metadata)
         # whoever held these did not end in order
         self.marks = {
             at: attrs.evolve(mark, held=False, lost=mark.lost + 1) if mark.held else mark for at, mark in marks.items()
@@ -68,35 +86,43 @@ class Part:
         self.next = offset
         self.held: dict[int, Any] = {}
         self.dirty = False
-        self._ready: deque[Any] = deque()
+        self._ready: dict[int, deque[Any]] = {}
+        self._lines = Lines(heads)
         self._said: deque[tuple[int, str]] = deque([(offset, metadata)], maxlen=_WORDS)
 
     def __len__(self) -> int:
         """How many are ready to be handed out."""
-        return len(self._ready)
+        return sum(map(len, self._ready.values()))
+
+    def ready(self, level: int) -> int:
+        """How many of them are of this priority."""
+        return len(self._ready.get(level, ()))
 
     @property
     def full(self) -> bool:
         """Whether nothing more should be read for now."""
-        return len(self._ready) >= _AHEAD or self.next - self.window.base >= _FULL
+        return len(self) >= _AHEAD or self.next - self.window.base >= width(len(self._lines.heads))
 
     def begins_anew(self, records: Sequence[Any]) -> bool:
         """Whether these were read before: the topic was removed, and made again."""
         return bool(records) and records[0].offset < self.next
 
     def add(self, records: Iterable[Any]) -> None:
-        """Take in what was read, in order; what is done already is skipped."""
+        """Take in what was read, in order; what is done already is skipped, and of each ordering key one may go."""
         for record in records:
             offset = record.offset
             if offset > self.next:  # ends of transactions, or what compaction or a purge took away
                 self.window.skip(self.next, offset)
             self.next = offset + 1
             if offset not in self.window:
-                self._ready.append(record)
+                key = key_of(record)
+                if key is None or self._lines.admit(record, key):
+                    self._queue(record).append(record)
 
-    def take(self, limit: int) -> Sequence[Any]:
-        """Hand out at most ``limit`` records."""
-        taken = [self._ready.popleft() for _ in range(min(limit, len(self._ready)))]
+    def take(self, limit: int, level: int = 0) -> Sequence[Any]:
+        """Hand out at most ``limit`` records of a priority."""
+        ready = self._ready.get(level) or deque()
+        taken = [ready.popleft() for _ in range(min(limit, len(ready)))]
         for record in taken:
             self.held[record.offset] = record
             mark = self.marks.get(record.offset)
@@ -107,14 +133,19 @@ class Part:
     def settle(self, changes: Mapping[int, Change], *, told: bool = False) -> None:
         """These are no longer held; ``told``: and that is committed."""
         back: list[Any] = []
+        behind: list[Any] = []
         for offset, change in changes.items():
             record = self.held.pop(offset)
             if change.mark is None:
                 self.marks.pop(offset, None)
+                behind += self._lines.over(record, moved=change.moved)
                 continue
             self.marks[offset] = change.mark
-            (back.append if change.ahead else self._ready.append)(record)
-        self._ready.extendleft(reversed(back))
+            (back if change.ahead else behind).append(record)
+        for record in reversed(back):
+            self._queue(record).appendleft(record)
+        for record in behind:
+            self._queue(record).append(record)
         self.window.finish([offset for offset, change in changes.items() if change.mark is None])
         self.dirty = self.dirty or not told
 
@@ -137,15 +168,17 @@ class Part:
 
     def commit(self, changes: Mapping[int, Change] = NOTHING) -> tuple[int, str]:
         """Return what to commit, as if these had taken place, and take it for on its way."""
-        window, marks = self.window, self.marks
+        window, marks, heads = self.window, self.marks, self._lines.heads
         if changes:
-            window, marks = window.copy(), dict(marks)
+            window, marks, heads = window.copy(), dict(marks), dict(heads)
             window.finish([offset for offset, change in changes.items() if change.mark is None])
             for offset, change in changes.items():
                 marks.pop(offset, None)
                 if change.mark is not None:
                     marks[offset] = change.mark
-        said = window.base, write(window, marks)
+                else:
+                    foresee(heads, self.held[offset], moved=change.moved)
+        said = window.base, write(window, marks, heads)
         self._said.append(said)
         self.dirty = False
         return said
@@ -153,3 +186,9 @@ class Part:
     def is_at(self, said: tuple[int, str]) -> bool:
         """Whether the group's last word about this partition was ours: then nobody else has handed out any of it since."""
         return said in self._said
+
+    def _queue(self, record: Any) -> deque[Any]:
+        level = self._level
+        if key_of(record) is not None and (own := level_of(record)) in self._levels:
+            level = own
+        return self._ready.setdefault(level, deque())

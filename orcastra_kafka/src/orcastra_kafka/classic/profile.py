@@ -7,13 +7,14 @@ from types import MappingProxyType
 import attrs
 
 from orcastra_core.model.profile import Cap, Profile
+from orcastra_kafka.classic.ledger import HEADS
 from orcastra_kafka.classic.session import KEPT
 from orcastra_kafka.protocol.topics import DescribeBroker
 from orcastra_kafka.server import NOTES, ServerFacts, durability, limits, where
 from orcastra_kafka.settings import Settings
 from orcastra_kafka.share.cluster import Cluster
 
-CLASSIC = frozenset({Cap.PRIORITY, Cap.EVENTS, Cap.RESULTS, Cap.ATOMIC_SETTLE})
+CLASSIC = frozenset({Cap.PRIORITY, Cap.ORDERED_KEY, Cap.EVENTS, Cap.RESULTS, Cap.ATOMIC_SETTLE})
 """What the classic lane offers at most."""
 
 _SESSION_LEAST = "group.min.session.timeout.ms"
@@ -25,7 +26,8 @@ _NOTES = MappingProxyType(
         Cap.ATOMIC_SETTLE: "with transactions=1 each batch of settlements is a transaction, about 30 ms; else results,"
         " events and follow-ups come first, then the commit",
         Cap.FENCED: "a late settlement's follow-ups are published before the group can refuse its commit",
-        Cap.ORDERED_KEY: "a retry that waits in a scheduler lets its successors pass",
+        Cap.ORDERED_KEY: "a key keeps to one partition, so more partitions move keys; of each partition the last"
+        f" {HEADS} keys whose head waits in a scheduler are remembered when it changes hands",
         Cap.ORDERED_QUEUE: "partitions are read side by side",
         Cap.STABLE_SESSION: "a member that its group misses for a lease has lost what it held",
         Cap.INSPECT: "what is done ahead of the watermark is known to the members only",
@@ -45,6 +47,7 @@ async def classic_profile(settings: Settings, facts: ServerFacts, cluster: Clust
         server=f"Apache Kafka at {where(settings)}, consumer groups{', transactions' if settings.transactions else ''}",
         capabilities=CLASSIC - without,
         # a member that died is missed after its lease; then the group shares out anew
+        server_reaps=True,
         limits=attrs.evolve(common, settle_window=KEPT, recovery_time=least + 2.0),
         durability=durability(settings, facts),
         notes=_NOTES,

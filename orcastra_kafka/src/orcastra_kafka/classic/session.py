@@ -13,7 +13,7 @@ from orcastra_core.model.delivery import Delivery, Receipt, Want
 from orcastra_core.model.errors import BrokerClosed, BrokerError
 from orcastra_core.model.names import QueueName, SessionId
 from orcastra_core.model.session import Signal
-from orcastra_core.model.settlement import STALE, Complete, Dead, Done, Release, Retry, Settled, Settlement
+from orcastra_core.model.settlement import STALE, Complete, Dead, Done, Moved, Release, Retry, Settled, Settlement
 from orcastra_kafka import settle_share
 from orcastra_kafka.classic.engine import End, Engine, Holding
 from orcastra_kafka.core import Core
@@ -266,6 +266,8 @@ class ClassicSession(Session):
 def _end(settlement: Settlement) -> End:
     if isinstance(settlement, Retry):
         return End.RETRIED
+    if isinstance(settlement, Moved):
+        return End.MOVED
     return End.RELEASED if isinstance(settlement, Release) else End.DONE
 
 

@@ -124,7 +124,8 @@ class Fetch(Request[Mapping[Partition, Page]]):
 class ListOffsets(Request[Mapping[int, tuple[int, int]]]):
     """Find offsets in partitions of a topic by time: LATEST, EARLIEST, or Unix milliseconds.
 
-    Answered by partition: an error, and the offset; -1 where nothing is that young.
+    Answered by partition: an error, and the offset; -1 where nothing is that young. ``committed``: LATEST stops before
+    the first transaction that is not over.
     """
 
     key = 2
@@ -159,10 +160,11 @@ class ListOffsets(Request[Mapping[int, tuple[int, int]]]):
 
     topic: str
     times: Mapping[int, int]
+    committed: bool = True
 
     def fields(self) -> tuple[Any, ...]:
         rows = [(number, -1, time, NO_TAGS) for number, time in self.times.items()]
-        return -1, _COMMITTED, [(self.topic, rows, NO_TAGS)]
+        return -1, _COMMITTED if self.committed else 0, [(self.topic, rows, NO_TAGS)]
 
     @classmethod
     def read(cls, said: Any) -> Mapping[int, tuple[int, int]]:

@@ -21,15 +21,23 @@ class ProducerIdentity:
 
 @attrs.frozen
 class InitProducerId(Request[ProducerIdentity]):
-    """Ask for an identity under which repeats are recognised."""
+    """Ask for an identity under which repeats are recognised.
+
+    Attributes:
+        transactional: The id of transactions: whoever had it before is fenced, and what he left open is aborted.
+        timeout: Seconds after which the coordinator aborts a transaction by itself.
+    """
 
     key = 22
     version = 4
     layout = (("transactional", TEXT), ("timeout", Int32), ("id", Int64), ("epoch", Int16))
     answer = (("throttle", Int32), ("error", Int16), ("id", Int64), ("epoch", Int16))
 
+    transactional: str | None = None
+    timeout: float | None = None
+
     def fields(self) -> tuple[Any, ...]:
-        return None, 0x7FFFFFFF, -1, -1
+        return self.transactional, 0x7FFFFFFF if self.timeout is None else round(self.timeout * 1000), -1, -1
 
     @classmethod
     def read(cls, said: Any) -> ProducerIdentity:
@@ -83,10 +91,11 @@ class Produce(Request[Produced]):
     partition: int
     records: bytes = attrs.field(repr=False)
     timeout: float
+    transactional: str | None = None
 
     def fields(self) -> tuple[Any, ...]:
         rows = [(self.topic, [(self.partition, self.records, NO_TAGS)], NO_TAGS)]
-        return None, -1, round(self.timeout * 1000), rows
+        return self.transactional, -1, round(self.timeout * 1000), rows
 
     @classmethod
     def read(cls, said: Any) -> Produced:

@@ -25,25 +25,51 @@ class AckType(enum.IntEnum):
     """Keep the lock for its full duration from now."""
 
 
+class Answers:
+    """The answers to the acknowledgements of one call: 0, or an error code, for each."""
+
+    def __init__(self, number: int) -> None:
+        self._codes: list[int | None] = [None] * number
+        self._missing = number
+        self._whole: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not number:
+            self._whole.set_result(None)
+
+    def give(self, place: int, code: int) -> None:
+        """Give an answer. The first one counts."""
+        if self._codes[place] is None:
+            self._codes[place] = code
+            self._missing -= 1
+            if not self._missing and not self._whole.done():
+                self._whole.set_result(None)
+
+    async def all(self) -> list[int]:
+        """Wait for all of them."""
+        await self._whole
+        return [code for code in self._codes if code is not None]
+
+
 @attrs.define(eq=False)
 class Ack:
     """One acknowledgement on its way.
 
     Attributes:
-        done: Its answer: 0, or an error code. None: nobody waits.
-        alone: It was in a request that failed as a whole, and is narrowed down.
+        answers: Where its answer goes. None: nobody waits.
+        place: And which of them it is.
+        tries: How often the broker had no time for it.
     """
 
     partition: Partition
     offset: int
     type: AckType
-    done: asyncio.Future[int] | None = None
+    answers: Answers | None = None
+    place: int = 0
     tries: int = 0
 
     def answer(self, code: int) -> None:
         """Give it its answer, once."""
-        if self.done is not None and not self.done.done():
-            self.done.set_result(code)
+        if self.answers is not None:
+            self.answers.give(self.place, code)
 
 
 def rows_of(acks: Iterable[Ack]) -> AckRows:

@@ -6,16 +6,17 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from orcastra_kafka.share.acks import Ack, AckType
+from orcastra_kafka.share.acks import Ack, AckType, Answers
 from orcastra_kafka.share.cluster import Cluster
 from orcastra_kafka.share.errors import TOPIC_GONE, KafkaCode, SessionLost, ShareError, check
 from orcastra_kafka.share.leader_session import LeaderSession
 from orcastra_kafka.share.membership import Membership
 from orcastra_kafka.share.messages import Partition, ShareFetched
 from orcastra_kafka.share.metadata import partitions_of
+from orcastra_kafka.share.pauses import pause, pause_unless
 from orcastra_kafka.share.private import Connection, KafkaError
 from orcastra_kafka.share.records import ShareRecord
 
@@ -67,6 +68,7 @@ class ShareConsumer:
         self._tasks: list[asyncio.Task[None]] = []
         self._turn = 0
         self._closed = False
+        self._failure: BaseException | None = None
         self._gone: BaseException | None = None
         self._fetching = asyncio.Lock()
 
@@ -117,10 +119,12 @@ class ShareConsumer:
         After a call that was cancelled the next one first returns what came meanwhile.
 
         Raises:
-            SessionLost: A broker that should have been asked was not to be had.
+            SessionLost: A broker that should have been asked was not to be had, or the consumer was closed.
             ShareError: A topic was removed; said once.
         """
         async with self._fetching:
+            if self._closed:
+                raise SessionLost(KafkaCode.SHARE_SESSION_NOT_FOUND, "the consumer was closed") from self._failure
             taken = self._claim(limit)
             if taken or limit <= 0:
                 return taken
@@ -130,36 +134,39 @@ class ShareConsumer:
             if wait > 0:
                 return await self._ask(self._in_turn()[:limit], limit, wait)
             for session in self._in_turn():
-                taken += await self._ask([session], limit - len(taken), 0.0)
+                try:
+                    taken += await self._ask([session], limit - len(taken), 0.0)
+                except BaseException:
+                    self._unclaimed.extend(taken)
+                    raise
                 if len(taken) >= limit:
                     break
             return taken
 
-    async def acknowledge(self, items: Iterable[tuple[ShareRecord, AckType]]) -> list[int]:
+    async def acknowledge(self, items: Sequence[tuple[ShareRecord, AckType]]) -> list[int]:
         """Acknowledge records; return for each 0, or the error code: 121 if its lock had run out, 122 if the
         connection was lost (what the broker made of it is not known then)."""
-        waiting: list[asyncio.Future[int]] = []
-        loop = asyncio.get_running_loop()
+        answers = Answers(len(items))
         orders: dict[int, list[Ack]] = {}
-        for record, kind in items:
-            answer: asyncio.Future[int] = loop.create_future()
-            waiting.append(answer)
+        sessions = list(self._sessions.values())
+        for number, (record, kind) in enumerate(items):
             place = (record.partition, record.offset)
-            holder = next((s for s in self._sessions.values() if s.held.get(place) is record), None)
-            if holder is None:
-                answer.set_result(int(KafkaCode.INVALID_RECORD_STATE))
+            for session in sessions:
+                if session.held.get(place) is record:
+                    orders.setdefault(session.node, []).append(Ack(*place, kind, answers, number))
+                    break
             else:
-                orders.setdefault(holder.node, []).append(Ack(*place, kind, answer))
+                answers.give(number, KafkaCode.INVALID_RECORD_STATE)
         for node, acks in orders.items():
             self._sessions[node].acknowledge(acks)
-        return [await answer for answer in waiting]
+        return await answers.all()
 
     async def _ask(self, sessions: Sequence[LeaderSession], limit: int, wait: float) -> list[ShareRecord]:
         """Ask sessions at the same time, each for its part of ``limit``; return with the first that has something."""
         if not sessions:
             if wait > 0:
                 self._stale.set()
-                await _wait(min(wait, _RETRY))
+                await pause(min(wait, _RETRY))
             return []
         part, more = divmod(limit, len(sessions))
         orders = [session.fetch(part + (number < more), wait) for number, session in enumerate(sessions)]
@@ -250,11 +257,7 @@ class ShareConsumer:
     async def _keep_metadata(self) -> None:
         while True:
             self._stale.clear()
-            try:
-                async with asyncio.timeout(_REFRESH):
-                    await self._stale.wait()
-            except TimeoutError:
-                pass
+            await pause_unless(self._stale, _REFRESH)
             try:
                 await self._refresh()
                 self._assign()
@@ -263,25 +266,27 @@ class ShareConsumer:
                 if getattr(error, "code", None) in TOPIC_GONE:
                     self._gone = error
                 self._stale.set()
-            await _wait(_RETRY)
+            await pause(_RETRY)
 
     async def _keep_locks(self) -> None:
         while True:
-            await _wait((self._lock or 1.0) / RENEWALS_PER_LOCK)
+            await pause((self._lock or 1.0) / RENEWALS_PER_LOCK)
             if not self._membership.suspended:
                 for session in self._sessions.values():
                     session.renew()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work, name=f"share-{self.group}"))
+        task = asyncio.get_running_loop().create_task(work, name=f"share-{self.group}")
+        task.add_done_callback(self._over)
+        self._tasks.append(task)
 
-
-async def _wait(seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await asyncio.get_running_loop().create_future()
-    except TimeoutError:
-        pass
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """None of the tasks ends by itself: one that has failed takes the others with it, and fetches say so."""
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            _log.error("the member of share group %s has failed", self.group, exc_info=failure)
+            self._failure = failure
+            self.lost([record for session in self._sessions.values() for record in session.held.values()], failure)
+            self.drop()
 
 
 __all__ = ["SessionLost", "ShareConsumer"]

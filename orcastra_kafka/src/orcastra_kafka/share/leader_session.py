@@ -13,6 +13,7 @@ from orcastra_kafka.share.acks import Ack, AckType, Narrowing, by_partition, row
 from orcastra_kafka.share.errors import COORDINATOR_MOVED, LEADER_MOVED, KafkaCode, SessionLost, ShareError
 from orcastra_kafka.share.member import Member
 from orcastra_kafka.share.messages import Partition, ShareAcknowledge, ShareFetch, ShareFetched
+from orcastra_kafka.share.pauses import pause_unless
 from orcastra_kafka.share.private import Connection, KafkaError
 from orcastra_kafka.share.records import ShareRecord, records_of
 from orcastra_kafka.share.wire import Request, T
@@ -145,7 +146,7 @@ class LeaderSession:
             self._answer(some, code)
         if moved:
             self._member.moved(None)
-        await self._pause(acks)
+        await self._pause()
 
     async def _fetch(self, order: Order, wanted: frozenset[Partition], acks: dict[Partition, list[Ack]]) -> None:
         left = max(0.0, order.until - self._loop.time())
@@ -174,7 +175,7 @@ class LeaderSession:
         records = self._take(said)
         if records or left <= park:
             self._deliver(order, records)
-        await self._pause(acks)
+        await self._pause()
 
     def _take(self, said: ShareFetched) -> list[ShareRecord]:
         taken: list[ShareRecord] = []
@@ -248,15 +249,11 @@ class LeaderSession:
             if gone:
                 self._member.lost(gone, ShareError(code, doing="renewing a lock"))
 
-    async def _pause(self, acks: dict[Partition, list[Ack]]) -> None:
+    async def _pause(self) -> None:
         """Wait a little before what a coordinator had no time for is sent again."""
         if any(ack.tries for ack in self._pending):
             self._wake.clear()
-            try:
-                async with asyncio.timeout(_PAUSE):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await pause_unless(self._wake, _PAUSE)
 
     def _break(self, error: BaseException) -> None:
         """The session is over: so is all that it held."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
 from orcastra_kafka.share.cluster import Cluster
 from orcastra_kafka.share.errors import COORDINATOR_MOVED, DENIED, REJOIN, ShareError, check
 from orcastra_kafka.share.messages import Heartbeat, Partition, ShareGroupHeartbeat
+from orcastra_kafka.share.pauses import pause
 from orcastra_kafka.share.private import KafkaError
 
 _log = logging.getLogger(__name__)
@@ -44,12 +44,12 @@ class Membership:
     async def join(self) -> None:
         """Join, waiting for a coordinator that is still loading. Raises KafkaError, OSError or TimeoutError."""
         while not await self._beat(raising=True):
-            await _wait(_SOON)
+            await pause(_SOON)
 
     async def run(self) -> None:
         """Beat until cancelled."""
         while True:
-            await _wait(self._interval if self.assigned and self.failing is None else min(self._interval, _SOON))
+            await pause(self._interval if self.assigned and self.failing is None else min(self._interval, _SOON))
             if not self.suspended:
                 await self._beat(raising=False)
 
@@ -90,11 +90,3 @@ class Membership:
             self.assigned = said.assignment
             self._changed()
         return True
-
-
-async def _wait(seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await asyncio.get_running_loop().create_future()
-    except TimeoutError:
-        pass
