@@ -13,3 +13,4 @@ pytestmark = pytest.mark.kafka
 
 test_share = conformance(partial(Harness, "share-stock"))
 test_classic = conformance(partial(Harness, "classic-stock"))
+test_transactions = conformance(partial(Harness, "transactions-stock"))

@@ -6,20 +6,24 @@ import random
 
 import pytest
 
+from orcastra_core.interfaces.session import Session
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.delivery import Delivery, Want
 from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.event import Event, EventKind
 from orcastra_core.model.ids import IdFactory, TaskId
 from orcastra_core.model.names import QueueName, TaskName
 from orcastra_core.model.published import STORED
 from orcastra_core.model.result import Outcome, Result
 from orcastra_core.model.settlement import STALE, Complete, Done
+from orcastra_core.serialization.event_codec import encode_event
 from orcastra_kafka import KafkaBroker
 from orcastra_kafka.classic.session import ClassicSession
 from orcastra_kafka.conformance_servers import Server
 
 QUEUE = QueueName("q")
 TOTAL = 10_000
+EVENT = encode_event(Event(EventKind.COMPLETED, 0.0))
 
 
 def want(limit: int) -> Want:
@@ -71,5 +75,41 @@ async def test_any_order_and_a_crash(kafka: Server, transactions: int) -> None:
         done |= {delivery.envelope.id for delivery in batch}
     assert done == {envelope.id for envelope in envelopes}
     assert set(await dying.settle(list(map(complete, held[:20])), number=999)) == {STALE}, "it is too late"
+    await heir.leave()
+    await broker.close()
+
+
+@pytest.mark.timeout(60)
+async def test_a_zombie_is_fenced(kafka: Server) -> None:
+    """Its transaction is refused as a whole: result, follow-up and event of one that the group has gone on without."""
+    broker = KafkaBroker(BrokerUrl.parse(f"{kafka.url}/?lane=classic&transactions=1&levels=1&partitions=1"))
+    await broker.open()
+    new = IdFactory()
+    task, follow_up = (Envelope(new(), QUEUE, TaskName("t"), b"") for _ in range(2))
+    await broker.publish([task])
+
+    async def one(session: Session) -> Delivery:
+        while not (got := await session.fetch(want(1), wait=5.0)):
+            pass
+        return got[0]
+
+    zombie = await broker.open_session([QUEUE], lease=1.0)
+    assert isinstance(zombie, ClassicSession)
+    late = await one(zombie)
+    await zombie.suspend()
+    heir = await broker.open_session([QUEUE], lease=1.0)
+    again = await one(heir)
+    assert (again.envelope.id, again.counts.lost) == (task.id, 1)
+    result = Result(task.id, Outcome.COMPLETED, value=b"late", ttl=60.0)
+    assert list(await zombie.settle([Complete(late, result, emit=[follow_up], events=EVENT)], number=1)) == [STALE]
+    assert not isinstance((await broker.results.get([task.id]))[0], Result)
+    assert list(await broker.events.read()) == []
+    result = Result(task.id, Outcome.COMPLETED, value=b"in time", ttl=60.0)
+    (answer,) = await heir.settle([Complete(again, result)], number=1)
+    assert isinstance(answer, Done)
+    (found,) = await broker.results.get([task.id])
+    assert isinstance(found, Result)
+    assert found.value == b"in time"
+    assert list(await heir.fetch(want(10), wait=0.5)) == [], "the follow-up is not there"
     await heir.leave()
     await broker.close()

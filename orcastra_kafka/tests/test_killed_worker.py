@@ -37,6 +37,7 @@ async def test_killed_amid_work(kafka: Server, tmp_path: Path, query: str, lease
         victim = next(one for one in workers.members if one.pid == workers.runs()[0].pid)
         heir = next(one for one in workers.members if one is not victim)
         stuck = {run.number for run in workers.by_member()[victim.pid]}
+        killed = 0.0
         for first in range(STICKY, TOTAL, 200):
             await orders.submit(range(first, min(TOTAL, first + 200)), SECONDS)
             if victim.alive and len(workers.by_member()) == 2 and len(workers.begun()) > TOTAL // 4:

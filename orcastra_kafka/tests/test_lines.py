@@ -24,7 +24,7 @@ def record(offset: int, order: str | None, name: str = "", level: int = 0) -> Re
 
 
 def part(*records: Record, word: tuple[int, str] = (0, "")) -> Part:
-    made = Part(("t", 0), 1, *word, levels=(1, 0, -1))  # type: ignore[arg-type]  # a TopicPartition is such a tuple
+    made = Part(("t", 0), 1, *word, levels=(1, 0, -1))
     made.add(one for one in records if one.offset >= word[0])
     return made
 

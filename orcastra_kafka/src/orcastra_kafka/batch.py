@@ -36,7 +36,7 @@ class Batch:
         """Whether a value of ``size`` bytes may join, in a batch of at most ``most``; the first always may."""
         return not self.number or self._builder.size() + size + _ROOM <= most
 
-    def append(self, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+    def append(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
         """Add a record, as of now."""
         self._builder.append(self.number, None, key, value, list(headers) if headers else _NO_HEADERS)
         self.number += 1

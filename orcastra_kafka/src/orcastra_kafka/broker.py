@@ -10,32 +10,38 @@ from typing import ClassVar
 
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
+from orcastra_core.interfaces.dead_letters import DeadLetterStore
 from orcastra_core.interfaces.events import EventLog
 from orcastra_core.interfaces.results import ResultStore
 from orcastra_core.interfaces.session import Session
 from orcastra_core.liveness.system_clock import SystemClock
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.envelope import Envelope, Unreadable
-from orcastra_core.model.errors import BrokerClosed, BrokerUnavailable, InvalidOption, WrongLoop
+from orcastra_core.model.errors import BrokerClosed, BrokerUnavailable, InvalidOption, Unsupported, WrongLoop
 from orcastra_core.model.ids import bytes_of
 from orcastra_core.model.names import QueueName, SessionId
 from orcastra_core.model.profile import Cap, Profile
 from orcastra_core.model.published import Published
 from orcastra_core.model.queue import QueueSpec
 from orcastra_core.model.session import Swept
+from orcastra_core.model.task_state import State
 from orcastra_kafka import publish, server
 from orcastra_kafka.classic import lane
 from orcastra_kafka.classic.lane import takes_classic
 from orcastra_kafka.classic.profile import CLASSIC, classic_profile
 from orcastra_kafka.classic.session import ClassicSession
 from orcastra_kafka.core import Core
+from orcastra_kafka.dead.store import KafkaDeadLetters
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
 from orcastra_kafka.events import KafkaEvents
 from orcastra_kafka.feed import KafkaFeed
 from orcastra_kafka.producer import Record
+from orcastra_kafka.purge import Purges
 from orcastra_kafka.results import KafkaResults
 from orcastra_kafka.session_share import ShareSession
 from orcastra_kafka.settings import Settings
+
+_PIECE = 1000
 
 
 class KafkaBroker(Broker):
@@ -48,6 +54,7 @@ class KafkaBroker(Broker):
 
     claims: ClassVar[frozenset[Cap]] = server.SHARE | CLASSIC
     results: ResultStore
+    dead_letters: DeadLetterStore
     events: EventLog
 
     def __init__(self, url: BrokerUrl, *, clock: Clock | None = None) -> None:
@@ -59,8 +66,10 @@ class KafkaBroker(Broker):
         self._classic = False
         self._sessions: set[ShareSession | ClassicSession] = set()
         self._feeds: set[KafkaFeed] = set()
+        self._purges = Purges()
         self.results = KafkaResults(self._open_core, self._feeds)
         self.events = KafkaEvents(self._open_core)
+        self.dead_letters = KafkaDeadLetters(self._open_core)
 
     async def open(self) -> Profile:
         async with self._opening:
@@ -103,6 +112,7 @@ class KafkaBroker(Broker):
         self._core = None
         self._opening = asyncio.Lock()
         core.closed = True
+        await self._purges.close()
         following = [task for feed in list(self._feeds) if (task := feed.drop()) is not None]
         await asyncio.gather(*(session.drop() for session in list(self._sessions)))
         if following:
@@ -115,7 +125,8 @@ class KafkaBroker(Broker):
             if not self._classic and spec.max_lost >= core.facts.deliveries:
                 raise InvalidOption(
                     f"queue {spec.name!r}: max_lost={spec.max_lost} is not below the {core.facts.deliveries} hand-overs after"
-                    " which the brokers archive a record (group.share.max.delivery.count.limit)"
+                    " which the brokers archive a record (group.share.max.delivery.count.limit; before Kafka 4.4"
+                    " group.share.delivery.count.limit)"
                 )
         await core.ensure_queues([spec.name for spec in queues])
 
@@ -162,6 +173,19 @@ class KafkaBroker(Broker):
             if mine.id == session:
                 return await mine.expire()
         return 0  # the closed connection did it
+
+    async def purge(
+        self, queue: QueueName, /, *, states: frozenset[State] = frozenset({State.READY, State.DELAYED})
+    ) -> int:
+        core = self._open_core()
+        if self._classic:
+            raise Unsupported(Cap.PURGE)
+        if not states <= {State.READY, State.DELAYED, State.DEAD}:
+            raise InvalidOption("only ready, delayed and dead tasks can be purged")
+        count = await self._purges.purge(core, queue) if State.READY in states else 0
+        while State.DEAD in states and (gone := await self.dead_letters.purge(queue=queue, limit=_PIECE)):
+            count += gone
+        return count  # what is delayed waits in a Scheduler, whose it is to forget
 
     async def plant(self, unreadable: Unreadable) -> None:
         """Put bytes that are no envelope into a queue, as another program might. For tests."""

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from orcastra_core.interfaces.clock import Clock
+from orcastra_core.model.dead_letter import DEAD_LETTER_TTL
 from orcastra_core.model.errors import AuthenticationFailed
 from orcastra_core.model.names import QueueName
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
 from orcastra_kafka.producer import Producer
+from orcastra_kafka.protocol.topics import DescribeGroup
 from orcastra_kafka.server import ServerFacts, where
 from orcastra_kafka.settings import CODECS, Settings
 from orcastra_kafka.share.cluster import Cluster
-from orcastra_kafka.share.errors import DENIED, TOPIC_GONE, KafkaCode, check
+from orcastra_kafka.share.errors import DENIED, TOPIC_GONE, check
 from orcastra_kafka.share.groups import AlterGroupConfig
 from orcastra_kafka.topics import Names, Special, Topics
 
 _HOUR = 3600.0
-_DAY = 24 * _HOUR
+_RESULTS_KEPT = 24 * _HOUR
+"""Seconds that the topic of results keeps them, unless one has a longer TTL."""
 
 
 class Core:
@@ -51,8 +54,9 @@ class Core:
         self.cluster = Cluster(settings.connecting())
         self._specials = {
             self.names.events: Special({}, partitions=1),  # it is one log
-            self.names.results: Special({"retention.ms": _ms(_DAY)}),
-            self.names.replies: Special({"retention.ms": _ms(_HOUR)}),
+            self.names.results: Special({"retention.ms": _ms(_RESULTS_KEPT), "segment.ms": _ms(_RESULTS_KEPT / 8)}),
+            self.names.replies: Special({"retention.ms": _ms(_HOUR), "segment.ms": _ms(_HOUR / 8)}),
+            self.names.dead: Special({"cleanup.policy": "compact,delete", "retention.ms": _ms(DEAD_LETTER_TTL)}),
         }
         self.topics = Topics(
             self.cluster,
@@ -72,7 +76,8 @@ class Core:
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
         self.closed = False
-        self._groups: dict[str, float] = {}
+        self._groups: dict[str, float | None] = {}
+        self._results_kept = _RESULTS_KEPT
 
     def take_lane(self, lane: str) -> None:
         """Be told by which lane sessions consume; the URL may have left it open."""
@@ -100,41 +105,62 @@ class Core:
         except CLIENT_ERRORS as error:
             raise translate(error, self.where) from error
 
-    async def ensure_results(self) -> None:
-        """Make sure that the topics of results are there. Raises BrokerError."""
+    async def ensure_results(self, ttl: float = 0.0) -> None:
+        """Make sure that the topics of results are there, and keep what is in them for ``ttl`` seconds. Raises BrokerError."""
         await self._ensure(self.names.results, self.names.replies)
+        if ttl > self._results_kept:
+            try:
+                self._results_kept = await self.topics.keep(self.names.results, ttl)
+            except CLIENT_ERRORS as error:
+                raise translate(error, self.where) from error
 
     async def ensure_events(self) -> None:
         """Make sure that the topic of events is there. Raises BrokerError."""
         await self._ensure(self.names.events)
 
-    async def ensure_groups(self, queues: Sequence[QueueName], lease: float) -> None:
-        """Set up the share groups of queues, before their first fetch. Raises BrokerError."""
+    async def ensure_dead(self) -> None:
+        """Make sure that the topic of dead letters is there. Raises BrokerError."""
+        await self._ensure(self.names.dead)
+
+    async def ensure_groups(self, queues: Sequence[QueueName], lease: float | None) -> None:
+        """Set up the share groups of queues, before their first fetch. Raises BrokerError.
+
+        Args:
+            queues: Which.
+            lease: Seconds that a record stays with who has fetched it; None: as it is.
+        """
         try:
             for group in {self.names.queue(queue) for queue in queues}:
-                if self._groups.get(group) != lease:
+                if group not in self._groups or lease not in (None, self._groups[group]):
                     await self._set_up(group, lease)
                     self._groups[group] = lease
         except CLIENT_ERRORS as error:
             raise translate(error, self.where) from error
 
-    async def _set_up(self, group: str, lease: float) -> None:
+    async def _set_up(self, group: str, lease: float | None) -> None:
         configs = {
             "share.auto.offset.reset": "earliest",  # or what was published before the first session would be passed over
             "share.isolation.level": "read_committed",  # or a scheduler's aborted transaction would be run
-            "share.record.lock.duration.ms": _ms(lease),
-            "share.delivery.count.limit": str(self.facts.deliveries),
+            **self.facts.for_groups,
         }
+        if lease is not None:
+            configs["share.record.lock.duration.ms"] = _ms(lease)
         said = await self.cluster.ask_any(AlterGroupConfig(group, configs))
-        if said.error == KafkaCode.INVALID_CONFIG and "delivery.count" in (said.message or ""):
-            del configs["share.delivery.count.limit"]  # 4.2 has it for the broker only
-            said = await self.cluster.ask_any(AlterGroupConfig(group, configs))
         if said.error in DENIED:
-            raise AuthenticationFailed(
-                f"{self.where}: not allowed to set up the share group {group}: allow ALTER_CONFIGS on groups of this"
-                f" prefix, or set {', '.join(f'{name}={value}' for name, value in configs.items())}"
-            )
+            await self._check_set_up(group, configs)
+            return
         check(said.error, said.message, doing=f"setting up the share group {group}")
+
+    async def _check_set_up(self, group: str, configs: Mapping[str, str]) -> None:
+        """Somebody else may have set it up, who is allowed to."""
+        error, found = await self.cluster.ask_any(DescribeGroup(group, list(configs)))
+        if error or any(found.get(name) != value for name, value in configs.items()):
+            raise AuthenticationFailed(
+                f"{self.where}: not allowed to set up the share group {group}: allow AlterConfigs on groups that begin with"
+                f" {self.names.prefix}, or allow DescribeConfigs on them and have somebody run: kafka-configs.sh"
+                f" --bootstrap-server {self.where.rpartition(' ')[2]} --alter --entity-type groups --entity-name {group}"
+                f" --add-config {','.join(f'{name}={value}' for name, value in configs.items())}"
+            )
 
     async def _ensure(self, *topics: str) -> None:
         try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from orcastra_kafka.errors import CLIENT_ERRORS
 from orcastra_kafka.patience import led, pause
 from orcastra_kafka.protocol.log import LATEST, Fetch, ListOffsets
 from orcastra_kafka.share.cluster import Cluster
-from orcastra_kafka.share.errors import KafkaCode, check
+from orcastra_kafka.share.errors import check
 from orcastra_kafka.share.messages import Partition
 from orcastra_kafka.share.private import Connection
 
@@ -46,18 +46,23 @@ class Doorbell:
         for topic in topics:
             if topic in self._names:
                 continue
-            await led(partial(self._add, topic))
+            await led(partial(self._add, topic), within=self._cluster.connecting.timeout)
         self._listen()
 
     async def _add(self, topic: str) -> None:
         facts = await self._cluster.topic(topic)
-        for number, leader in enumerate(facts.leaders):
-            said = await self._cluster.ask(leader, ListOffsets(topic, {number: LATEST}))
-            error, offset = said[number]
-            check(error, doing=f"the end of {topic}")
-            self._offsets[facts.id, number] = offset
-            self._leaders[facts.id, number] = leader
-        self._names[topic] = [(facts.id, number) for number in range(len(facts.leaders))]
+        ends: dict[Partition, int] = {}
+        for leader in set(facts.leaders):
+            numbers = [number for number, one in enumerate(facts.leaders) if one == leader]
+            said = await self._cluster.ask(leader, ListOffsets(topic, dict.fromkeys(numbers, LATEST)))
+            for number, (error, offset) in said.items():
+                check(error, doing=f"the end of {topic}")
+                ends[facts.id, number] = offset
+        for at in self._names.get(topic, ()):
+            del self._offsets[at], self._leaders[at]
+        self._offsets |= ends
+        self._leaders |= {at: facts.leaders[at[1]] for at in ends}
+        self._names[topic] = sorted(ends)
 
     async def wait(self, seconds: float) -> None:
         """Return when it rings, or after so many seconds."""
@@ -107,31 +112,35 @@ class Doorbell:
                     await self._look_again()
                     self._rung.set()  # whatever has happened: look
                     continue
-                moved = False
+                lost: set[Partition] = set()
                 for at, page in said.items():
-                    if page.error == KafkaCode.NONE:
-                        if page.end > self._offsets[at]:
-                            self._offsets[at] = page.end
-                            self._rung.set()
-                    elif page.error == KafkaCode.OFFSET_OUT_OF_RANGE:
-                        self._offsets[at] = max(page.end, 0)
+                    if at not in self._offsets:
+                        continue  # its topic was made anew meanwhile
+                    if page.error:
+                        lost.add(at)
+                    elif page.end > self._offsets[at]:
+                        self._offsets[at] = page.end
                         self._rung.set()
-                    else:
-                        moved = True
-                if moved:
+                if lost:
                     await pause(_PAUSE)
-                    await self._look_again()
+                    await self._look_again(lost)
+                    self._rung.set()
         finally:
             if connection is not None:
                 connection.close()
 
-    async def _look_again(self) -> None:
+    async def _look_again(self, lost: Collection[Partition] = ()) -> None:
+        """Ask who leads; and begin anew, at its end, with a topic of which something was lost, or that was made anew."""
         try:
             facts = await self._cluster.metadata(list(self._names))
-        except CLIENT_ERRORS:
-            return
-        for topic in facts.topics.values():
-            for number, leader in enumerate(topic.leaders):
-                if leader >= 0 and (topic.id, number) in self._leaders:
-                    self._leaders[topic.id, number] = leader
+            for topic in facts.topics.values():
+                places = [(topic.id, number) for number in range(len(topic.leaders))]
+                if topic.error:
+                    continue
+                if places != self._names[topic.name] or not set(lost).isdisjoint(places):
+                    await self._add(topic.name)
+                else:
+                    self._leaders |= {at: topic.leaders[at[1]] for at in places if topic.leaders[at[1]] >= 0}
+        except CLIENT_ERRORS as error:
+            _log.debug("doorbell: %s", error)
         self._listen()

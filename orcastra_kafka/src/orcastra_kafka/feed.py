@@ -14,9 +14,10 @@ from orcastra_core.serialization.result_codec import decode_result
 from orcastra_kafka import logs
 from orcastra_kafka.core import Core
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
-from orcastra_kafka.protocol.log import Fetch
-from orcastra_kafka.share.errors import KafkaCode
+from orcastra_kafka.protocol.log import EARLIEST, Fetch
+from orcastra_kafka.share.errors import KafkaCode, check
 from orcastra_kafka.share.metadata import TopicFacts
+from orcastra_kafka.share.pauses import pause
 from orcastra_kafka.share.private import Connection
 
 _log = logging.getLogger("orcastra.kafka")
@@ -97,13 +98,14 @@ class KafkaFeed(ResultFeed):
                 try:
                     if connection is None:
                         connection = await self._core.cluster.connect(self._topic.leaders[self._partition])
-                    at = (self._topic.id, self._partition)
-                    page = Fetch.read(await connection.send(Fetch(offsets={at: self._offset}, wait=_PARK)))[at]
-                    if page.error == KafkaCode.OFFSET_OUT_OF_RANGE:
-                        self._offset = max(page.start, 0)
-                    elif page.error:
-                        raise ConnectionError(f"error {page.error}")
-                    elif page.records:
+                    offsets = {(self._topic.id, self._partition): self._offset}
+                    said = Fetch.read(await connection.send(Fetch(offsets=offsets, wait=_PARK)))
+                    page = logs.page_of(said, self._topic, self._partition)
+                    if page.error == KafkaCode.OFFSET_OUT_OF_RANGE:  # what was not read in time is gone
+                        self._offset = await logs.offset_at(self._core, self._topic, self._partition, EARLIEST)
+                        continue
+                    check(page.error, doing=f"following {self._topic.name}")
+                    if page.records:
                         self._take(logs.entries_of(page, self._offset))
                         self._offset = logs.next_offset(page, self._offset)
                 except CLIENT_ERRORS as error:
@@ -128,12 +130,11 @@ class KafkaFeed(ResultFeed):
                 self._bell.set()
 
     async def _look_again(self) -> None:
+        await pause(_PAUSE)
         try:
-            async with asyncio.timeout(_PAUSE):
-                await self._core.loop.create_future()
-        except TimeoutError:
-            pass
-        try:
-            self._topic = await self._core.cluster.topic(self._topic.name)
+            topic = await self._core.cluster.topic(self._topic.name)
         except CLIENT_ERRORS:
-            pass  # the next turn says so
+            return  # the next turn says so
+        if topic.id != self._topic.id:  # it was removed and made anew
+            self._offset = 0
+        self._topic = topic

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 
 import attrs
 
 from orcastra_kafka.core import Core
 from orcastra_kafka.patience import led
 from orcastra_kafka.protocol.log import EARLIEST, LATEST, DeleteRecords, Fetch, ListOffsets, Page
-from orcastra_kafka.share.errors import KafkaCode, check
+from orcastra_kafka.share.errors import KafkaCode, ShareError, check
+from orcastra_kafka.share.messages import Partition
 from orcastra_kafka.share.metadata import TopicFacts
 from orcastra_kafka.share.private import MemoryRecords
+
+PAGE = 4 << 20
+"""Bytes that are asked for at a time."""
 
 
 @attrs.frozen(eq=False)
 class Entry:
-    """One record. Attributes: its ``offset``, and what was produced."""
+    """One record. Attributes: its ``offset``, its ``timestamp`` in Unix milliseconds, and what was produced."""
 
     offset: int
+    timestamp: int
     key: bytes | None
     value: bytes
     headers: Sequence[tuple[str, bytes]]
@@ -40,7 +46,7 @@ def entries_of(page: Page, begin: int) -> list[Entry]:
             aborting.discard(batch.producer_id)  # its transaction ends here, either way
         elif not (batch.is_transactional and batch.producer_id in aborting):
             entries += [
-                Entry(record.offset, record.key, record.value or b"", record.headers)
+                Entry(record.offset, record.timestamp, record.key, record.value or b"", record.headers)
                 for record in batch
                 if record.offset >= begin
             ]
@@ -67,8 +73,36 @@ async def offset_at(core: Core, topic: TopicFacts, partition: int, time: int) ->
         check(error, doing=f"offsets of {topic.name}")
         return offset
 
-    offset = await led(ask)
+    offset = await led(ask, within=core.settings.timeout)
     return offset if offset >= 0 or time < 0 else await offset_at(core, topic, partition, LATEST)
+
+
+async def page(core: Core, topic: TopicFacts, partition: int, at: int, *, most: int = PAGE) -> Page | None:
+    """Return what lies from an offset on, at most about ``most`` bytes of it; None if that offset is not there."""
+    leaders = topic.leaders
+
+    async def ask() -> Page:
+        nonlocal leaders
+        try:
+            request = Fetch(offsets={(topic.id, partition): at}, max_bytes=most)
+            found = page_of(await core.cluster.ask(leaders[partition], request), topic, partition)
+            if found.error != KafkaCode.OFFSET_OUT_OF_RANGE:
+                check(found.error, doing=f"reading {topic.name}")
+            return found
+        except ShareError:
+            leaders = (await core.cluster.topic(topic.name)).leaders
+            raise
+
+    found = await led(ask, within=core.settings.timeout)
+    return None if found.error else found
+
+
+def page_of(said: Mapping[Partition, Page], topic: TopicFacts, partition: int) -> Page:
+    """Return the page of the one partition that was asked for."""
+    found = said.get((topic.id, partition))
+    if found is None:
+        raise ShareError(KafkaCode.UNKNOWN_TOPIC_ID, doing=f"reading {topic.name}")
+    return found
 
 
 async def read(core: Core, topic: TopicFacts, partition: int, begin: int) -> AsyncIterator[list[Entry]]:
@@ -76,13 +110,14 @@ async def read(core: Core, topic: TopicFacts, partition: int, begin: int) -> Asy
     end = await offset_at(core, topic, partition, LATEST)
     at = max(begin, await offset_at(core, topic, partition, EARLIEST))
     while at < end:
-        pages = await core.cluster.ask(topic.leaders[partition], Fetch(offsets={(topic.id, partition): at}))
-        page = pages[topic.id, partition]
-        check(page.error, doing=f"reading {topic.name}")
-        entries = entries_of(page, at)
+        found = await page(core, topic, partition, at)
+        if found is None:  # somebody has cut it off meanwhile
+            at = max(at + 1, await offset_at(core, topic, partition, EARLIEST))
+            continue
+        entries = entries_of(found, at)
         if entries:
             yield entries
-        at = next_offset(page, at)
+        at = next_offset(found, at)
 
 
 def next_offset(page: Page, at: int) -> int:
@@ -99,7 +134,12 @@ def next_offset(page: Page, at: int) -> int:
 
 async def cut(core: Core, topic: TopicFacts, before: Mapping[int, int]) -> None:
     """Drop what lies before offsets."""
-    for partition, offset in before.items():
+
+    async def ask(partition: int, offset: int) -> None:
+        facts = await core.cluster.topic(topic.name)
         request = DeleteRecords(topic.name, {partition: offset}, core.settings.timeout)
-        said = await core.cluster.ask(topic.leaders[partition], request)
+        said = await core.cluster.ask(facts.leaders[partition], request)
         check(said[partition][1], doing=f"trimming {topic.name}")
+
+    for partition, offset in before.items():
+        await led(partial(ask, partition, offset), within=core.settings.timeout)

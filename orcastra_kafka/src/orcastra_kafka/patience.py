@@ -16,7 +16,7 @@ T = TypeVar("T")
 _PAUSE = 0.02
 
 
-async def led(attempt: Callable[[], Awaitable[T]], *, within: float) -> T:
+async def led(attempt: Callable[[], Awaitable[T]], *, within: float = 2.0) -> T:
     """Return what ``attempt`` returns, trying again for up to ``within`` seconds while a partition has no leader.
 
     A partition that was just made is in the metadata before its leader has opened it, and one whose leader has just

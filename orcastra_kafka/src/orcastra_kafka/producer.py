@@ -28,19 +28,20 @@ class Record(NamedTuple):
 
     Attributes:
         topic: Where.
+        value: None says that what was said of the key before is void.
         spread: Records of a topic with equal numbers keep to one partition; None: any.
     """
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
     spread: int | None = None
 
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return 64 + len(self.value) + len(self.key or b"") + sum(16 + len(value) for _, value in self.headers)
+        return 64 + len(self.value or b"") + len(self.key or b"") + sum(16 + len(value) for _, value in self.headers)
 
 
 class Producer:
@@ -127,7 +128,7 @@ class Producer:
             waiting = self._waiting.get(at)
             if waiting is None:
                 waiting = self._waiting[at] = deque()
-            if not waiting or not waiting[-1].has_room(len(value), MAX_BATCH_BYTES):
+            if not waiting or not waiting[-1].has_room(len(value or b""), MAX_BATCH_BYTES):
                 waiting.append(Batch(self._codec, self._loop.create_future()))
             batch = waiting[-1]
             batch.append(key, value, headers)

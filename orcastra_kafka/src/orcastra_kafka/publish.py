@@ -8,7 +8,7 @@ from zlib import crc32
 from orcastra_core.model.counts import FRESH, Counts
 from orcastra_core.model.envelope import Envelope, Unreadable
 from orcastra_core.model.errors import BrokerError, DeserializationError, SerializationError
-from orcastra_core.model.ids import TaskId, bytes_of, text_of
+from orcastra_core.model.ids import bytes_of, derived_id, text_of
 from orcastra_core.model.names import QueueName
 from orcastra_core.model.profile import Cap
 from orcastra_core.model.published import STORED, Published, Refused, Unknown
@@ -25,6 +25,10 @@ ORDER = "order"
 """The header that holds the ordering key, of a task that has one."""
 LEVEL = "level"
 """The header that holds the priority of a task that has an ordering key: those of a key keep to one topic."""
+
+
+_NOBODY = text_of(bytes(16))
+"""From which the ids of records derive that somebody else has put there, without one of ours."""
 
 
 def refusal(envelope: Envelope, settings: Settings) -> Refused | None:
@@ -77,7 +81,7 @@ def envelope_of(key: bytes | None, value: bytes | None, queue: QueueName) -> Env
     try:
         envelope = decode_envelope(value or b"")
     except DeserializationError as error:
-        task_id = text_of(key) if key is not None and len(key) == 16 else TaskId("")
+        task_id = text_of(key) if key is not None and len(key) == 16 else derived_id(_NOBODY, key or b"", value or b"")
         return Unreadable(task_id, queue, value or b"", str(error))
     return envelope
 

@@ -40,11 +40,13 @@ class Held:
 
     Attributes:
         lane: The consumer that holds the record.
+        lost: How many of the delivery's losses the record does not tell of.
     """
 
     record: ShareRecord
     lane: Lane
     delivery: Delivery
+    lost: int
 
 
 class Lane:
@@ -142,26 +144,25 @@ class Reader:
 
     async def settle(self, items: Sequence[Held], kind: AckType) -> list[int]:
         """Acknowledge; return for each 0, or Kafka's error code."""
-        codes: dict[Held, int] = {}
         by_lane: dict[Lane, list[Held]] = {}
         for held in items:
             by_lane.setdefault(held.lane, []).append(held)
-
-        async def settle(lane: Lane, some: list[Held]) -> None:
-            answers = await lane.consumer.acknowledge([(held.record, kind) for held in some])
-            codes.update(zip(some, answers, strict=True))
-
         if len(by_lane) == 1:
-            for lane, some in by_lane.items():
-                await settle(lane, some)
-        else:
-            async with asyncio.TaskGroup() as group:
-                for lane, some in by_lane.items():
-                    group.create_task(settle(lane, some))
-        for held, code in codes.items():
+            (lane,) = by_lane
+            return await self._settle(lane, items, kind)
+        async with asyncio.TaskGroup() as group:
+            settling = [
+                (some, group.create_task(self._settle(lane, some, kind))) for lane, some in by_lane.items()
+            ]
+        codes = {held: code for some, task in settling for held, code in zip(some, task.result(), strict=True)}
+        return [codes[held] for held in items]
+
+    async def _settle(self, lane: Lane, items: Sequence[Held], kind: AckType) -> list[int]:
+        codes = await lane.consumer.acknowledge([(held.record, kind) for held in items])
+        for held, code in zip(items, codes, strict=True):
             if not code:
                 self._held.pop(held.record, None)
-        return [codes[held] for held in items]
+        return codes
 
     async def holding(self) -> list[Held]:
         """Return all that the consumers hold, seen or not."""
@@ -217,11 +218,11 @@ class Reader:
     def _note(self, lane: Lane, record: ShareRecord) -> Held:
         held = self._held.get(record)
         if held is None:
-            counts = counts_of(record.headers)
-            if record.delivery_count > 1:
-                counts = Counts(counts.attempt, counts.lost + record.delivery_count - 1, counts.released)
+            counts, lost = counts_of(record.headers), record.delivery_count - 1
+            if lost:
+                counts = Counts(counts.attempt, counts.lost + lost, counts.released)
             envelope = envelope_of(record.key, record.value, lane.queue)
-            held = self._held[record] = Held(record, lane, Delivery(envelope, next(self._receipts), counts))
+            held = self._held[record] = Held(record, lane, Delivery(envelope, next(self._receipts), counts), lost)
         return held
 
     def _consumer(self, queue: QueueName, topic: str) -> ShareConsumer:

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from orcastra_core.interfaces.results import ResultFeed, ResultStore
 from orcastra_core.model.errors import DeserializationError
-from orcastra_core.model.ids import TaskId, bytes_of
+from orcastra_core.model.ids import TaskId, bytes_of, text_of
 from orcastra_core.model.result import Absence, Result
 from orcastra_core.serialization.result_codec import decode_result, encode_result
 from orcastra_kafka import logs
@@ -21,13 +21,14 @@ from orcastra_kafka.feed import REPLY, KafkaFeed
 from orcastra_kafka.patience import led
 from orcastra_kafka.producer import Record
 from orcastra_kafka.protocol.log import LATEST
+from orcastra_kafka.result_index import ResultIndex
 from orcastra_kafka.share.metadata import TopicFacts
 
 UNTIL = "until"
 """The header with the Unix milliseconds until which a result is kept."""
 
-_SKEW_MS = 60_000
-"""A worker's clock may be behind that of the client which made the id."""
+_SKEW_MS = 10_000
+"""So far a worker's clock may be behind that of the client which made the id."""
 
 
 class Keeper(Protocol):
@@ -52,12 +53,20 @@ def result_records(core: Core, result: Result, reply: str | None) -> list[Record
     return records
 
 
+def forgotten(core: Core, task_id: TaskId) -> Record:
+    """Return what takes a result away: it has no value."""
+    key = bytes_of(task_id)
+    return Record(core.names.results, key, None, spread=crc32(key))
+
+
 class KafkaResults(ResultStore):
     """Results by the id of their task, which says when to begin to look: a look-up reads from there on."""
 
     def __init__(self, core_of: Callable[[], Core], feeds: Keeper) -> None:
         self._core_of = core_of
         self._feeds = feeds
+        self._indexes: Sequence[ResultIndex] = ()
+        self._indexed: Core | None = None
 
     async def put(self, batch: Sequence[tuple[Result, str | None]], /) -> None:
         core = self._core_of()
@@ -71,19 +80,16 @@ class KafkaResults(ResultStore):
         core = self._core_of()
         found: dict[TaskId, Result] = {}
         try:
-            topic = await logs.find(core, core.names.results)
-            if topic is not None:
-                by_partition: dict[int, set[bytes]] = defaultdict(set)
-                for key in filter(None, map(_key, ids)):
-                    by_partition[crc32(key) % len(topic.leaders)].add(key)
-                for partition, keys in by_partition.items():
-                    oldest = max(0, int.from_bytes(min(keys)[:6], "big") - _SKEW_MS)
-                    begin = await logs.offset_at(core, topic, partition, oldest)
-                    async for page in logs.read(core, topic, partition, begin):
-                        for entry in page:
-                            if entry.key in keys:
-                                self._take(core, entry, found)
+            indexes = await self._open_indexes(core)
+            by_index: dict[ResultIndex, set[bytes]] = defaultdict(set)
+            for key in filter(None, map(_key, ids if indexes else ())):
+                by_index[indexes[crc32(key) % len(indexes)]].add(key)
+            for index, keys in by_index.items():
+                oldest = max(0, int.from_bytes(min(keys)[:6], "big") - _SKEW_MS)
+                for entry in await index.entries(keys, oldest):
+                    self._take(core, entry, found)
         except CLIENT_ERRORS as error:
+            self._indexes = ()  # whatever it is, it may be another topic
             raise translate(error, core.where) from error
         return [found.get(task_id, Absence.PENDING) for task_id in ids]
 
@@ -92,7 +98,7 @@ class KafkaResults(ResultStore):
         await core.ensure_results()
         channel = secrets.token_hex(8)
         try:
-            feed = await led(partial(self._feed, core, channel))
+            feed = await led(partial(self._feed, core, channel), within=core.settings.timeout)
         except CLIENT_ERRORS as error:
             raise translate(error, core.where) from error
         self._feeds.add(feed)
@@ -131,8 +137,21 @@ class KafkaResults(ResultStore):
         offset = await logs.offset_at(core, topic, partition, LATEST)
         return KafkaFeed(core, channel, topic, partition, offset, self._feeds.discard)
 
+    async def _open_indexes(self, core: Core) -> Sequence[ResultIndex]:
+        """Return the index of each partition; none while there is no log of results."""
+        if not self._indexes or self._indexed is not core:
+            topic = await logs.find(core, core.names.results)
+            if topic is None:
+                return ()
+            self._indexed = core
+            self._indexes = [ResultIndex(core, topic, number) for number in range(len(topic.leaders))]
+        return self._indexes
+
     @staticmethod
     def _take(core: Core, entry: logs.Entry, found: dict[TaskId, Result]) -> None:
+        if not entry.value and entry.key is not None:
+            found.pop(text_of(entry.key), None)
+            return
         try:
             result = decode_result(entry.value)
         except DeserializationError:

@@ -15,19 +15,23 @@ from orcastra_kafka.share.messages import ShareFetch
 
 _LOCK_LEAST = "group.share.min.record.lock.duration.ms"
 _LOCK_MOST = "group.share.max.record.lock.duration.ms"
-_DELIVERIES = "group.share.max.delivery.count.limit"
+_DELIVERIES = "group.share.delivery.count.limit"
+_DELIVERIES_MOST = "group.share.max.delivery.count.limit"
+_HELD_MOST = "group.share.max.partition.max.record.locks"
 _IN_SYNC = "min.insync.replicas"
 _REPLICAS = "default.replication.factor"
 _STOCK: Mapping[str, str] = {
     _LOCK_LEAST: "15000",
     _LOCK_MOST: "60000",
-    _DELIVERIES: "10",
+    _DELIVERIES: "5",
+    _DELIVERIES_MOST: "10",
+    _HELD_MOST: "4000",
     _IN_SYNC: "1",
     _REPLICAS: "1",
 }
 """What a broker has as it comes: for those who may not ask it."""
 
-SHARE = frozenset({Cap.PRIORITY, Cap.EVENTS, Cap.RESULTS})
+SHARE = frozenset({Cap.PRIORITY, Cap.EVENTS, Cap.RESULTS, Cap.DEAD_LETTERS, Cap.PURGE})
 """What the share lane offers at most."""
 
 NOTES: Mapping[Cap, str] = {
@@ -43,9 +47,9 @@ NOTES: Mapping[Cap, str] = {
     Cap.LOOKUP: "a log has no index",
     Cap.INSPECT: "a share group does not tell what runs from what waits",
     Cap.PAUSE: "there is no flag that every worker would see",
-    Cap.PURGE: "a log cannot be emptied without what runs",
+    Cap.PURGE: "takes what waits record by record, as a worker would",
     Cap.RESULTS: "looking one up reads its partition from the task's own time on",
-    Cap.DEAD_LETTERS: "pair it with a store that has an index",
+    Cap.DEAD_LETTERS: "a compacted topic without an index: whatever is asked, its partitions are read from their beginning",
     Cap.SCHEDULES: "pair it: scheduler=…",
 }
 
@@ -56,13 +60,16 @@ class ServerFacts:
 
     Attributes:
         locks: Shortest and longest lock on a shared record, seconds.
-        deliveries: Most hand-overs of a record before the broker archives it.
+        deliveries: Hand-overs of a record after which the brokers archive it.
+        for_groups: Configs of a share group that let it have the most: hand-overs of a record, and records of a
+            partition that are held at a time. None where groups have no such configs (before Kafka 4.4).
         replicas: Of a topic, unless it says otherwise.
         in_sync: How many of them must have a record before it is confirmed.
     """
 
     locks: tuple[float, float]
     deliveries: int
+    for_groups: Mapping[str, str]
     replicas: int
     in_sync: int
 
@@ -73,9 +80,16 @@ async def learn(cluster: Cluster) -> ServerFacts:
     node = next(iter(facts.nodes))
     error, configs = await cluster.ask(node, DescribeBroker(node, list(_STOCK)))
     found = {**_STOCK, **({} if error else configs)}
+    for_groups: dict[str, str] = {}
+    if not error and _HELD_MOST in configs:
+        for_groups = {
+            "share.delivery.count.limit": found[_DELIVERIES_MOST],
+            "share.partition.max.record.locks": found[_HELD_MOST],
+        }
     return ServerFacts(
         (int(found[_LOCK_LEAST]) / 1000, int(found[_LOCK_MOST]) / 1000),
-        int(found[_DELIVERIES]),
+        int(for_groups.get("share.delivery.count.limit", found[_DELIVERIES])),
+        for_groups,
         int(found[_REPLICAS]),
         int(found[_IN_SYNC]),
     )
@@ -97,6 +111,7 @@ def share_profile(settings: Settings, facts: ServerFacts, cluster: Cluster) -> P
         capabilities=capabilities,
         limits=limits(settings, min_lease=facts.locks[0]),
         durability=durability(settings, facts),
+        server_reaps=True,
         notes=NOTES,
     )
 

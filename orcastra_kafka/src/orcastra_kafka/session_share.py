@@ -19,6 +19,7 @@ from orcastra_core.serialization import event_codec
 from orcastra_kafka import settle_share
 from orcastra_kafka.core import Core
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
+from orcastra_kafka.heirs import losses
 from orcastra_kafka.producer import Record
 from orcastra_kafka.publish import event_record, headers_of
 from orcastra_kafka.reader_share import Held, Reader
@@ -103,6 +104,9 @@ class ShareSession(Session):
 
     async def _settle(self, batch: Sequence[Settlement]) -> Sequence[Settled]:
         items = settle_share.prepare(self._core, batch, self._holding)
+        for item in items:
+            if isinstance(item.held, Held) and item.held.lost and item.answer is None:
+                item.events = losses(item.held, self._core.clock.now()) + item.events
         try:
             await settle_share.leave_behind(self._core, items, batch)
         except BrokerClosed:
@@ -230,13 +234,14 @@ class ShareSession(Session):
         ]
         said = await self._core.producer.send(records)
         safe = [one for one, failure in zip(held, said, strict=True) if failure is None]
+        now = self._core.clock.now()
+        told = b"".join(losses(one, now) for one in safe)
         if tell:
-            now = self._core.clock.now()
-            lost = [
-                Lost(one.delivery.envelope.id, one.lane.queue, counted(one.delivery.counts), self.id) for one in safe
-            ]
+            for one in safe:
+                lost = Lost(one.delivery.envelope.id, one.lane.queue, counted(one.delivery.counts), self.id)
+                told += event_codec.lost(lost, now)
+        if told:
             await self._core.ensure_events()
-            told = b"".join(event_codec.lost(one, now) for one in lost)
             await self._core.producer.send([event_record(self._core, told)])
         await self._io.call(self._reader.settle, safe, AckType.ACCEPT)
         return len(safe)

@@ -27,6 +27,7 @@ from orcastra_core.model.settlement import (
     Settlement,
 )
 from orcastra_kafka.core import Core
+from orcastra_kafka.dead.letters import record_of_dead
 from orcastra_kafka.errors import unsupported
 from orcastra_kafka.producer import Record
 from orcastra_kafka.publish import event_record, headers_of, record_of, refusal
@@ -55,12 +56,14 @@ class Item:
     Attributes:
         held: What it settles.
         records: What it leaves behind, in order.
+        events: What is told of it.
         emitted: What is known of its emitted envelopes; None where the record's fate decides.
         answer: Once it is known.
     """
 
     held: Held | None
     records: list[Record] = attrs.field(factory=list)
+    events: bytes = b""
     emitted: list[Published | None] = attrs.field(factory=list)
     answer: Settled | None = None
 
@@ -82,7 +85,7 @@ def prepare(core: Core, batch: Sequence[Settlement], holding: Mapping[Receipt, H
         if held is None or held.delivery.receipt in taken:
             items.append(Item(None, answer=STALE))
             continue
-        item = Item(held)
+        item = Item(held, events=settlement.events)
         items.append(item)
         try:
             _leave_behind(core, settlement, held, item)
@@ -100,30 +103,29 @@ def prepare(core: Core, batch: Sequence[Settlement], holding: Mapping[Receipt, H
 async def leave_behind(core: Core, items: Sequence[Item], batch: Sequence[Settlement]) -> None:
     """Produce what the settlements leave behind: follow-ups, results, then events. Raises BrokerError."""
     live = [(item, settlement) for item, settlement in zip(items, batch, strict=True) if item.answer is None]
-    queues = {
-        envelope.queue
-        for item, settlement in live
-        if isinstance(settlement, Complete | Dead)
-        for envelope in settlement.emit
-    }
+    ends = [settlement for _, settlement in live if isinstance(settlement, Complete | Dead)]
+    queues = {envelope.queue for settlement in ends for envelope in settlement.emit}
     if queues:
         await core.ensure_queues(list(queues))
-    records = [(item, record) for item, _ in live for record in item.records]
-    if any(record.topic in (core.names.results, core.names.replies) for _, record in records):
-        await core.ensure_results()
-    events = b"".join(settlement.events for _, settlement in live)
+    if ends:
+        await core.ensure_results(max(settlement.result.ttl for settlement in ends))
+    if any(isinstance(settlement, Dead) for settlement in ends):
+        await core.ensure_dead()
+    records = [record for item, _ in live for record in item.records]
+    if records:
+        said = await core.producer.send(records)
+        if any(said):
+            owners = [item for item, _ in live for _ in item.records]
+            for item, failure in zip(owners, said, strict=True):
+                if failure is not None and item.answer is None:
+                    item.fail(failure)
+    events = b"".join(item.events for item, _ in live if item.answer is None)
     if events:
         await core.ensure_events()
-    said = await core.producer.send([record for _, record in records])
-    for (item, _), failure in zip(records, said, strict=True):
-        if failure is not None and item.answer is None:
-            item.fail(failure)
-    told = b"".join(settlement.events for item, settlement in live if item.answer is None)
-    if told:
-        (failure,) = await core.producer.send([event_record(core, told)])
+        (failure,) = await core.producer.send([event_record(core, events)])
         if failure is not None:
-            for item, settlement in live:
-                if item.answer is None and settlement.events:
+            for item, _ in live:
+                if item.answer is None and item.events:
                     item.fail(failure)
 
 
@@ -146,6 +148,9 @@ def _leave_behind(core: Core, settlement: Settlement, held: Held, item: Item) ->
         envelope_or_bytes = held.delivery.envelope
         reply = envelope_or_bytes.reply if isinstance(envelope_or_bytes, Envelope) else None
         item.records += result_records(core, result, reply)
+        if isinstance(settlement, Dead):
+            raw = held.record.value or b""
+            item.records.append(record_of_dead(core.names, settlement, held.delivery, raw, core.clock.now()))
     elif isinstance(settlement, Retry | Release):
         if not 0 <= settlement.after < math.inf:
             raise InvalidOption(f"{settlement.after} s is no delay")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
 from orcastra_core.model.errors import AuthenticationFailed, BrokerError
 from orcastra_core.model.names import QueueName
-from orcastra_kafka.protocol.topics import CreateTopics, NewTopic
+from orcastra_kafka.protocol.topics import AlterTopicConfig, CreateTopics, DescribeTopic, NewTopic
 from orcastra_kafka.share.cluster import Cluster
-from orcastra_kafka.share.errors import DENIED, KafkaCode, ShareError
+from orcastra_kafka.share.errors import DENIED, KafkaCode, ShareError, check
 from orcastra_kafka.share.metadata import TopicFacts
 from orcastra_kafka.share.pauses import pause
 
@@ -21,6 +23,8 @@ LEVELS: Mapping[int, str] = {1: "high", 0: "normal", -1: "low"}
 
 _LONGEST = 100
 """Bytes of an escaped name that is used as it is: two of them, a prefix and a suffix have to fit into 249."""
+
+_RETENTION = "retention.ms"
 
 MAX_MESSAGE = 2 << 20
 """Bytes of a batch that the topics admit; a body of ``max_body`` with its headers has room."""
@@ -39,12 +43,20 @@ def escaped(name: str) -> str:
     return f"{text[:40]}-x{hashlib.sha256(name.encode()).hexdigest()[:40]}"
 
 
+def unescaped(text: str) -> str:
+    """Return the name that ``escaped`` was given; of a long one only what there is."""
+    if text[40:42] == "-x":
+        return text
+    raw = re.sub(rb"-([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()), text.encode())
+    return raw.decode(errors="replace")
+
+
 class Names:
     """What belongs to a domain is called.
 
     Attributes:
         prefix: What every topic and every group of the domain begins with.
-        events, results, replies, schedule: Topics.
+        events, results, replies, schedule, dead: Topics.
     """
 
     def __init__(self, domain: str) -> None:
@@ -53,6 +65,7 @@ class Names:
         self.results = f"{self.prefix}results"
         self.replies = f"{self.prefix}replies"
         self.schedule = f"{self.prefix}schedule"
+        self.dead = f"{self.prefix}dead"
         self._escaped: dict[str, str] = {}
 
     def queue(self, queue: str) -> str:
@@ -61,6 +74,10 @@ class Names:
         if known is None:
             known = self._escaped[queue] = f"{self.prefix}q.{escaped(queue)}"
         return known
+
+    def group(self, queue: str) -> str:
+        """Return the name of a queue's consumer group."""
+        return f"{self.prefix}c.{escaped(queue)}"
 
     def lane(self, queue: str, level: int) -> str:
         """Return the topic of a queue's tasks of one priority."""
@@ -132,6 +149,26 @@ class Topics:
                 await self._make([self._topic(name) for name in absent])
                 await self._settled(absent)
             self._known.update(missing)
+
+    async def keep(self, name: str, seconds: float) -> float:
+        """Have a topic keep what is in it for at least so long; return how long it does, in seconds.
+
+        It is raised to twice as long, so that this is rarely needed again.
+        """
+        error, configs = await self._cluster.ask_any(DescribeTopic(name, [_RETENTION]))
+        check(error, doing=f"the configs of {name}")
+        kept = int(configs.get(_RETENTION, "-1")) / 1000
+        if kept < 0:
+            return math.inf
+        if kept < seconds:
+            kept = 2 * seconds
+            said = await self._cluster.ask_any(AlterTopicConfig(name, {_RETENTION: str(round(kept * 1000))}))
+            if said.error in DENIED:
+                raise AuthenticationFailed(
+                    f"not allowed to have {name} keep results for {seconds:g} s: set its {_RETENTION}, or use a shorter TTL"
+                )
+            check(said.error, said.message, doing=f"the configs of {name}")
+        return kept
 
     def forget(self) -> None:
         """Somebody may have removed some: look again the next time."""

@@ -68,7 +68,7 @@ class Transactions:
         said: list[ProducerIdentity] = []
 
         async def ask() -> int:
-            said.append(await self._ask(InitProducerId(self.name, max(2 * self._timeout, 10.0))))
+            said.append(await self._ask(InitProducerId(transactional=self.name, timeout=max(2 * self._timeout, 10.0))))
             return said[-1].error
 
         await self._insist(ask, "beginning", self._loop.time() + self._timeout)

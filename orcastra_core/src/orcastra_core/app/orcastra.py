@@ -26,7 +26,7 @@ from orcastra_core.model.errors import InvalidOption, OrcastraError, Unsupported
 from orcastra_core.model.ids import TaskId, parse_id
 from orcastra_core.model.names import SessionId
 from orcastra_core.model.profile import Cap, Profile
-from orcastra_core.model.published import Published
+from orcastra_core.model.published import STORED, Published
 from orcastra_core.model.queue import QueueSpec
 from orcastra_core.model.result import Absence, Result
 from orcastra_core.model.schedule import Misfire, Schedule, ScheduleId
@@ -281,6 +281,8 @@ class Orcastra(Tasks):
             return error
 
     def _submission(self, spec: TaskSpec, task_id: TaskId | None, answer: Published | OrcastraError) -> Submission[Any]:
+        if answer is STORED and task_id is not None:  # the usual one
+            return Submission(Handle(task_id, self, self._serializers.reader(spec)))
         stored = stored_id(spec, task_id, answer)
         if isinstance(stored, OrcastraError):
             return Submission(None, stored)

@@ -9,6 +9,7 @@ from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.model.errors import UnknownContentType
 from orcastra_core.model.result import Result
 from orcastra_core.runtime.task_spec import TaskSpec
+from orcastra_core.serialization.arguments import Signature
 from orcastra_core.serialization.registry import SerializerRegistry
 
 SERIALIZERS = "orcastra.serializers"
@@ -26,6 +27,7 @@ class Serializers:
         self._default: Serializer | None = None
         self._readers = SerializerRegistry(())
         self._complete = False
+        self._by_signature: dict[Signature, Callable[[Result], Any]] = {}
 
     def load(self) -> None:
         """Load the one to write with. Raises PluginNotFound and its like."""
@@ -62,7 +64,13 @@ class Serializers:
 
     def reader(self, spec: TaskSpec) -> Callable[[Result], Any]:
         """Return what reads the value of a task's result, rebuilt by its return annotation."""
-        return lambda result: spec.signature.load_result(self.by_content_type(result.content_type), result.value)
+        signature = spec.signature
+        found = self._by_signature.get(signature)
+        if found is None:
+            found = self._by_signature[signature] = lambda result: signature.load_result(
+                self.by_content_type(result.content_type), result.value
+            )
+        return found
 
     def read(self, result: Result) -> Any:
         """Read a result's value as plain values."""

@@ -26,7 +26,7 @@ from orcastra_kafka.classic.writer import TransactionalWriter, Work, Writer
 from orcastra_kafka.producer import Record
 from orcastra_kafka.publish import counts_of, envelope_of
 from orcastra_kafka.settings import Settings
-from orcastra_kafka.topics import Names, escaped
+from orcastra_kafka.topics import Names
 
 _log = logging.getLogger("orcastra.kafka")
 
@@ -222,7 +222,7 @@ class Engine:
                 member = Member(
                     queue,
                     {level: self._names.lane(queue, level) for level in self._settings.priorities},
-                    f"{self._names.prefix}c.{escaped(queue)}",
+                    self._names.group(queue),
                     options.for_consumer(self._settings, self._lease),
                     flush=self._last_word,
                     news=self._news.set,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import attrs
@@ -57,33 +57,52 @@ def write(window: Window, marks: Mapping[int, Mark], heads: Mapping[bytes, bytes
         marks: By offset.
         heads: By ordering key, each in the digests of ``lines``; the last ones that came in are kept.
     """
-    bits = window.bits.to_bytes((window.bits.bit_length() + 7) // 8, "little")
+    held = [offset - window.base for offset, mark in marks.items() if mark is HELD]
+    chosen = [
+        [offset - window.base, int(mark.held), mark.attempt, mark.lost, mark.released]
+        for offset, mark in marks.items()
+        if mark is not HELD and mark != _PLAIN
+    ]
     lines = b"".join(key + name for key, name in list(heads.items())[-HEADS:])
-    chosen = [(offset, mark) for offset, mark in sorted(marks.items()) if mark != _PLAIN]
     while True:
-        rows = [
-            [offset - window.base, int(mark.held), mark.attempt, mark.lost, mark.released] for offset, mark in chosen
-        ]
-        text = _pack(cbor2.dumps([window.base, bits, lines, *rows]))
-        if len(text) <= _ROOM or not chosen:
+        text = _pack(cbor2.dumps([window.base, _bytes(window.bits), _bits(held), lines, *chosen]))
+        if len(text) <= _ROOM:
             return text
-        plain = [one for one in chosen if one[1] != HELD]
-        chosen = plain if len(plain) < len(chosen) else chosen[: len(chosen) // 2]
+        if held:
+            held = []
+        elif chosen:
+            del chosen[len(chosen) // 2 :]
+        elif lines:
+            lines = lines[len(lines) // _HEAD // 2 * _HEAD or _HEAD :]
+        else:
+            return text
 
 
 def read(offset: int, text: str | None) -> tuple[Window, dict[int, Mark], dict[bytes, bytes]]:
     """Return what ``write`` was given. Metadata that is not ours, or of another offset, says nothing."""
     try:
-        base, bits, lines, *rows = cbor2.loads(_unpack(text or ""))
+        base, bits, held, lines, *rows = cbor2.loads(_unpack(text or ""))
         window = Window(base, int.from_bytes(bits, "little"))
         marks = {
-            base + place: Mark(bool(held), attempt, lost, released) for place, held, attempt, lost, released in rows
+            base + 8 * at + bit: HELD for at, byte in enumerate(held) if byte for bit in range(8) if byte >> bit & 1
         }
+        marks |= {base + place: Mark(bool(held), *counts) for place, held, *counts in rows}
         pieces = [lines[at : at + _HEAD] for at in range(0, len(lines), _HEAD)]
         heads = {piece[:KEY_BYTES]: piece[KEY_BYTES:] for piece in pieces}
     except (ValueError, TypeError, zlib.error, binascii.Error, cbor2.CBORDecodeError):
         return Window(offset), {}, {}
     return (window, marks, heads) if base == offset else (Window(offset), {}, {})
+
+
+def _bits(places: Sequence[int]) -> bytes:
+    bits = bytearray(max(places, default=-1) // 8 + 1)
+    for place in places:
+        bits[place >> 3] |= 1 << (place & 7)
+    return bytes(bits)
+
+
+def _bytes(bits: int) -> bytes:
+    return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
 
 
 def _pack(data: bytes) -> str:

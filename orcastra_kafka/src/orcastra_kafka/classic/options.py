@@ -15,7 +15,7 @@ def for_consumer(settings: Settings, lease: float) -> dict[str, Any]:
     return {
         **_client(settings),
         "session_timeout_ms": _ms(lease),
-        "heartbeat_interval_ms": max(50, _ms(lease / 5)),
+        "heartbeat_interval_ms": max(50, _ms(lease / 10)),
         "rebalance_timeout_ms": _ms(max(lease, _REBALANCE)),
         # a join may take as long as the slowest member
         "request_timeout_ms": _ms(max(lease, _REBALANCE) + settings.timeout),

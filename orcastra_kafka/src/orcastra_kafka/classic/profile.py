@@ -14,7 +14,7 @@ from orcastra_kafka.server import NOTES, ServerFacts, durability, limits, where
 from orcastra_kafka.settings import Settings
 from orcastra_kafka.share.cluster import Cluster
 
-CLASSIC = frozenset({Cap.PRIORITY, Cap.ORDERED_KEY, Cap.EVENTS, Cap.RESULTS, Cap.ATOMIC_SETTLE})
+CLASSIC = frozenset({Cap.PRIORITY, Cap.ORDERED_KEY, Cap.EVENTS, Cap.RESULTS, Cap.DEAD_LETTERS, Cap.ATOMIC_SETTLE})
 """What the classic lane offers at most."""
 
 _SESSION_LEAST = "group.min.session.timeout.ms"
@@ -30,6 +30,7 @@ _NOTES = MappingProxyType(
         f" {HEADS} keys whose head waits in a scheduler are remembered when it changes hands",
         Cap.ORDERED_QUEUE: "partitions are read side by side",
         Cap.STABLE_SESSION: "a member that its group misses for a lease has lost what it held",
+        Cap.PURGE: "a log cannot be emptied without what runs; the share lane can",
         Cap.INSPECT: "what is done ahead of the watermark is known to the members only",
         Cap.PRIORITY: "a topic for each of up to three priorities: strict but for what was read ahead",
     }

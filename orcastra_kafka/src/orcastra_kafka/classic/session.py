@@ -278,5 +278,7 @@ async def make_room(core: Core, batch: Sequence[Settlement]) -> None:
         await core.ensure_queues(list(queues))
     if ends:
         await core.ensure_results()
+    if any(isinstance(item, Dead) for item in ends):
+        await core.ensure_dead()
     if any(item.events for item in batch):
         await core.ensure_events()

@@ -78,6 +78,7 @@ class Removals:
                         return done
                     gone, records = self._plan(scan, limit, instead, mine)
                     if records:
+                        await self.core.topics.ensure({record.topic for record in records})
                         await transactions.commit(records)
                     return gone
                 except Fenced:

@@ -86,8 +86,12 @@ async def letters(
 ) -> AsyncIterator[Sequence[tuple[TaskId, Entry]]]:
     """Yield the letters of all partitions, in order of their ids; for more than there is room for they are read again."""
     after: TaskId | None = None
+
+    def is_left(task_id: TaskId) -> bool:
+        return (after is None or task_id > after) and among(task_id)
+
     while True:
-        scan = Scan(among=lambda one, after=after: (after is None or one > after) and among(one), fits=fits, room=room)
+        scan = Scan(among=is_left, fits=fits, room=room)
         for partition in range(len(topic.leaders)):
             await read_on(core, topic, partition, 0, scan)
         if found := scan.letters():
@@ -116,7 +120,7 @@ async def _settled_end(core: Core, topic: TopicFacts, partition: int) -> int:
         check(error, doing=f"the end of {topic.name}")
         return offset
 
-    end = await led(ask)
+    end = await led(ask, within=core.settings.timeout)
     until = core.loop.time() + core.settings.timeout
     while (settled := await logs.offset_at(core, topic, partition, LATEST)) < end:
         if core.loop.time() >= until:

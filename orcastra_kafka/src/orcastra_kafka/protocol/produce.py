@@ -33,8 +33,8 @@ class InitProducerId(Request[ProducerIdentity]):
     layout = (("transactional", TEXT), ("timeout", Int32), ("id", Int64), ("epoch", Int16))
     answer = (("throttle", Int32), ("error", Int16), ("id", Int64), ("epoch", Int16))
 
-    transactional: str | None = None
-    timeout: float | None = None
+    transactional: str | None = attrs.field(default=None, kw_only=True)
+    timeout: float | None = attrs.field(default=None, kw_only=True)
 
     def fields(self) -> tuple[Any, ...]:
         return self.transactional, 0x7FFFFFFF if self.timeout is None else round(self.timeout * 1000), -1, -1

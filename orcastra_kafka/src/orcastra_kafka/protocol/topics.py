@@ -1,4 +1,4 @@
-"""CreateTopics v7 and DescribeConfigs v4, as values."""
+"""CreateTopics v7, DescribeConfigs v4 and IncrementalAlterConfigs v1, as values."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import attrs
 
+from orcastra_kafka.share.groups import GROUP_RESOURCE, AlterConfigs
 from orcastra_kafka.share.private import Boolean, CompactArray, Int8, Int16, Int32
 from orcastra_kafka.share.wire import NO_TAGS, TEXT, Request, Uuid, array
 
+_TOPIC = 2
 _BROKER = 4
 
 
@@ -86,9 +88,8 @@ class CreateTopics(Request[Mapping[str, tuple[int, str | None]]]):
         return {row[0]: (row[2], row[3]) for row in said.topics}
 
 
-@attrs.frozen
-class DescribeBroker(Request[tuple[int, Mapping[str, str]]]):
-    """Ask a broker how it is set up. Answered with an error, and configs by name."""
+class DescribeConfigs(Request[tuple[int, Mapping[str, str]]]):
+    """Ask how one resource is set up. Answered with an error, and configs by name. Subclasses say of which."""
 
     key = 32
     version = 4
@@ -123,13 +124,51 @@ class DescribeBroker(Request[tuple[int, Mapping[str, str]]]):
         ),
     )
 
+    @classmethod
+    def read(cls, said: Any) -> tuple[int, Mapping[str, str]]:
+        row = said.results[0]
+        return row[0], {config[0]: config[1] for config in row[4] if config[1] is not None}
+
+
+@attrs.frozen
+class DescribeBroker(DescribeConfigs):
+    """Ask a broker how it is set up."""
+
     node: int
     names: Sequence[str]
 
     def fields(self) -> tuple[Any, ...]:
         return [(_BROKER, str(self.node), list(self.names), NO_TAGS)], False, False
 
-    @classmethod
-    def read(cls, said: Any) -> tuple[int, Mapping[str, str]]:
-        row = said.results[0]
-        return row[0], {config[0]: config[1] for config in row[4] if config[1] is not None}
+
+@attrs.frozen
+class DescribeTopic(DescribeConfigs):
+    """Ask how a topic is set up."""
+
+    topic: str
+    names: Sequence[str]
+
+    def fields(self) -> tuple[Any, ...]:
+        return [(_TOPIC, self.topic, list(self.names), NO_TAGS)], False, False
+
+
+@attrs.frozen
+class DescribeGroup(DescribeConfigs):
+    """Ask how a group is set up."""
+
+    group: str
+    names: Sequence[str]
+
+    def fields(self) -> tuple[Any, ...]:
+        return [(GROUP_RESOURCE, self.group, list(self.names), NO_TAGS)], False, False
+
+
+@attrs.frozen
+class AlterTopicConfig(AlterConfigs):
+    """Set configs of a topic, by name; others stay."""
+
+    topic: str
+    configs: Mapping[str, str]
+
+    def fields(self) -> tuple[Any, ...]:
+        return self.row(_TOPIC, self.topic, self.configs)

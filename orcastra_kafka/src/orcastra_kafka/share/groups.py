@@ -10,7 +10,8 @@ import attrs
 from orcastra_kafka.share.private import Boolean, CompactArray, Int8, Int16, Int32, Int64
 from orcastra_kafka.share.wire import NO_TAGS, TEXT, Request, Uuid, array
 
-_GROUP_RESOURCE = 32
+GROUP_RESOURCE = 32
+"""The kind of resource that a group is."""
 _SET = 0
 
 
@@ -22,9 +23,8 @@ class Refusal:
     message: str | None
 
 
-@attrs.frozen
-class AlterGroupConfig(Request[Refusal]):
-    """Set configs of a group, by name; others stay."""
+class AlterConfigs(Request[Refusal]):
+    """Set configs of one resource, by name; others stay. Subclasses say of which."""
 
     key = 44
     version = 1
@@ -42,17 +42,26 @@ class AlterGroupConfig(Request[Refusal]):
         ("responses", array(("error", Int16), ("message", TEXT), ("type", Int8), ("name", TEXT))),
     )
 
-    group: str
-    configs: Mapping[str, str]
-
-    def fields(self) -> tuple[Any, ...]:
-        configs = [(name, _SET, value, NO_TAGS) for name, value in self.configs.items()]
-        return [(_GROUP_RESOURCE, self.group, configs, NO_TAGS)], False
+    @staticmethod
+    def row(kind: int, name: str, configs: Mapping[str, str]) -> tuple[Any, ...]:
+        """Return the fields for a resource of a kind and name."""
+        return [(kind, name, [(key, _SET, value, NO_TAGS) for key, value in configs.items()], NO_TAGS)], False
 
     @classmethod
     def read(cls, said: Any) -> Refusal:
         row = said.responses[0]
         return Refusal(row[0], row[1])
+
+
+@attrs.frozen
+class AlterGroupConfig(AlterConfigs):
+    """Set configs of a group, by name; others stay."""
+
+    group: str
+    configs: Mapping[str, str]
+
+    def fields(self) -> tuple[Any, ...]:
+        return self.row(GROUP_RESOURCE, self.group, self.configs)
 
 
 @attrs.frozen
