@@ -20,6 +20,7 @@ _ADD = """
 with t as (insert into "{0}".task(id, body) select * from unnest($1::uuid[], $2::bytea[]) returning id)
 insert into "{0}".ready(id) select id from t
 """
+_ONE = 'insert into "{0}".task(id, body) values($1, $2)'
 _TAKE = """
 with c as (delete from "{0}".ready where ctid = any(array(
   select ctid from "{0}".ready where seq > $2 order by seq limit $1 for update skip locked)) returning seq, id)
@@ -46,7 +47,13 @@ async def raw_postgres(url: str, tasks: int) -> dict[str, float]:
     connection = await asyncpg.connect(server, server_settings=_PINNED)
     try:
         await connection.execute(_TABLES.format(schema))
-        figures = {}
+        few = max(1000, tasks // 50)
+        one = await connection.prepare(_ONE.format(schema))
+        start = time.perf_counter()
+        for _ in range(few):
+            await one.fetch(uuid.uuid4(), body)
+        figures = {"ceiling: INSERT of one row, one by one /s": few / (time.perf_counter() - start)}
+        await connection.execute('truncate "{0}".task'.format(schema))  # noqa: UP032 - as the others
         for size in (BATCH, BULK):
             ids = [uuid.uuid4() for _ in range(tasks)]
             add = await connection.prepare(_ADD.format(schema))

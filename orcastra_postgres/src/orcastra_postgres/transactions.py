@@ -108,7 +108,7 @@ class PostgresTransaction(SettlingTransaction):
         core = self._core
         assert self._sent is not None
         _, row = self._sent
-        status = (await core.ask("xid_status", row["xid"]))[0][0]
+        status = (await core.call("outcome", row["xid"]))["outcome"]
         if status == "committed":
             return self._committed()
         if status == "in progress":
