@@ -20,6 +20,7 @@ _ADD = """
 with t as (insert into "{0}".task(id, body) select * from unnest($1::uuid[], $2::bytea[]) returning id)
 insert into "{0}".ready(id) select id from t
 """
+_EMPTY = 'truncate "{0}".task, "{0}".ready'
 _ONE = 'insert into "{0}".task(id, body) values($1, $2)'
 _TAKE = """
 with c as (delete from "{0}".ready where ctid = any(array(
@@ -53,7 +54,7 @@ async def raw_postgres(url: str, tasks: int) -> dict[str, float]:
         for _ in range(few):
             await one.fetch(uuid.uuid4(), body)
         figures = {"ceiling: INSERT of one row, one by one /s": few / (time.perf_counter() - start)}
-        await connection.execute('truncate "{0}".task'.format(schema))  # noqa: UP032 - as the others
+        await connection.execute(_EMPTY.format(schema))
         for size in (BATCH, BULK):
             ids = [uuid.uuid4() for _ in range(tasks)]
             add = await connection.prepare(_ADD.format(schema))
@@ -63,7 +64,7 @@ async def raw_postgres(url: str, tasks: int) -> dict[str, float]:
                 await add.fetch(batch, [body] * len(batch))
             figures[f"ceiling: unnest into two tables, batches of {size} /s"] = tasks / (time.perf_counter() - start)
             if size == BATCH:
-                await connection.execute('truncate "{0}".task, "{0}".ready'.format(schema))  # noqa: UP032 - as above
+                await connection.execute(_EMPTY.format(schema))
         take = await connection.prepare(_TAKE.format(schema))
         end = await connection.prepare(_END.format(schema))
         mark = 0
