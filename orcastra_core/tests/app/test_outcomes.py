@@ -17,9 +17,11 @@ from orcastra_core.model.errors import (
     TaskFailed,
     TaskTimeout,
     TaskUnknown,
+    Unsupported,
 )
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.ids import IdFactory
+from orcastra_core.model.result import Absence, Result
 
 
 class Bench:
@@ -166,6 +168,26 @@ def Orcastra_twin(bench: Bench) -> Orcastra:  # noqa: N802 - it stands for a cla
     assert client._waiter is not None
     client._waiter._recent.clear()
     return bench.app
+
+
+async def test_an_app_without_results(url: str) -> None:
+    app = Orcastra(url, results=False)
+
+    @app.task(name="answer")
+    async def answer() -> int:
+        return 42
+
+    async with app:
+        handle = await answer.submit()
+        kept = await answer.options(result_ttl=60).submit()
+        with pytest.raises(Unsupported, match="results=False"):
+            await handle.wait(timeout=1)
+        await app.worker(until=Until.EMPTY).run()
+        assert app.broker.results is not None
+        nothing, result = await app.broker.results.get([handle.id, kept.id])
+        assert isinstance(nothing, Absence), "it was not kept"
+        assert isinstance(result, Result), "what a submit asks for is"
+        assert await kinds_of(app, handle.id) == [EventKind.SUBMITTED, EventKind.COMPLETED]
 
 
 async def test_many_wait_for_one_task(bench: Bench) -> None:

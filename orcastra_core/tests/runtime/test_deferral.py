@@ -55,6 +55,30 @@ async def test_delayed_submits_in_bulk(where: dict[str, Any]) -> None:
         assert [one.envelope.id for one in await bench.deferred()] == [outcomes[2].handle.id]
 
 
+async def test_a_bulk_submit_goes_in_few_calls(where: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = DeferringBench(where)
+    async with bench.app as app:
+        calls: list[tuple[str, int]] = []
+        publish, add = app.broker.publish, bench.scheduler.add
+
+        async def publishing(batch: Sequence[Envelope], /, **options: Any) -> Any:
+            calls.append(("publish", len(batch)))
+            return await publish(batch, **options)
+
+        async def adding(batch: Sequence[Schedule], /) -> None:
+            calls.append(("add", len(batch)))
+            await add(batch)
+
+        monkeypatch.setattr(app.broker, "publish", publishing)
+        monkeypatch.setattr(bench.scheduler, "add", adding)
+        later = bench.work.options(delay=3600)
+        outcomes = await app.submit_many((later if n % 3 else bench.work).call() for n in range(300))
+        assert all(outcome.ok for outcome in outcomes)
+        assert sorted(calls) == [("add", 200), ("publish", 100)]
+        deferred = [outcome.handle.id for n, outcome in enumerate(outcomes) if n % 3]
+        assert {one.envelope.id for one in await bench.scheduler.page(limit=300)} == set(deferred)
+
+
 async def test_retries_go_through_the_scheduler(where: dict[str, Any]) -> None:
     bench = DeferringBench(where)
     bench.plan = [OSError("one"), RetryLater(0.02), OSError("three")]

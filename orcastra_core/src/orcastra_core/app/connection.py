@@ -49,12 +49,14 @@ class Connection:
         *,
         clock: Clock,
         events: bool,
+        results: bool,
         middleware: Sequence[Middleware],
     ) -> None:
         self._url = url
         self._scheduler_url = scheduler_url
         self._clock = clock
         self._events = events
+        self._results = results
         self._middleware = middleware
         self._broker: Broker | None = None
         self._elsewhere: Broker | None = None
@@ -146,6 +148,7 @@ class Connection:
                 clock=self._clock,
                 rng=random.Random(),
                 events=self._events,
+                results=self._results,
                 middleware=self._middleware,
             )
             await client.start()

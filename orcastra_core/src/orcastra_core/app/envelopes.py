@@ -15,10 +15,16 @@ from orcastra_core.runtime.task_spec import TaskSpec
 
 
 class EnvelopeMaker:
-    """Makes envelopes; one for each app and process."""
+    """Makes envelopes; one for each app and process.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: Where time comes from.
+        results: Whether results are kept, unless a submit says otherwise.
+    """
+
+    def __init__(self, clock: Clock, *, results: bool = True) -> None:
         self._clock = clock
+        self._result_ttl = None if results else 0.0
         self._new_id = IdFactory(clock.now)
         self._offset = self._due_offset = 0.0
         self._channel: str | None = None
@@ -61,7 +67,7 @@ class EnvelopeMaker:
             self._channel,
             now,
             options.timeout,
-            options.result_ttl,
+            self._result_ttl if options.result_ttl is None else options.result_ttl,
             parent.id if parent is not None else None,
             headers=options.headers,
         )

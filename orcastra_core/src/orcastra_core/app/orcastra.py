@@ -55,6 +55,8 @@ class Orcastra(Tasks):
             brokers without DELAY or SCHEDULES.
         serializer: The entry point that writes arguments and results: ``cbor``, ``json`` or another.
         events: Whether to keep the event log; ``"full"`` logs STARTED as well.
+        results: Whether what is submitted here may be waited for. Without, its results are neither kept nor pushed,
+            unless ``result_ttl`` says so at the submit, and to wait raises Unsupported.
         middleware: Around every submit and run, the outermost first.
         queues: Specs of queues that need other than the defaults.
         clock: Where time comes from.
@@ -67,6 +69,7 @@ class Orcastra(Tasks):
         scheduler: str | None = None,
         serializer: str = "cbor",
         events: bool | str = True,
+        results: bool = True,
         middleware: Sequence[Middleware] = (),
         queues: Sequence[QueueSpec] = (),
         clock: Clock | None = None,
@@ -82,12 +85,13 @@ class Orcastra(Tasks):
         self._events = events
         self._middleware = tuple(middleware)
         self._serializers = Serializers(serializer)
-        self._maker = EnvelopeMaker(self._clock)
+        self._maker = EnvelopeMaker(self._clock, results=results)
         self._connection = Connection(
             self.url,
             BrokerUrl.parse(scheduler) if scheduler is not None else None,
             clock=self._clock,
             events=bool(events),
+            results=results,
             middleware=self._middleware,
         )
 

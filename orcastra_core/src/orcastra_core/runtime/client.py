@@ -51,18 +51,20 @@ class Client:
         clock: Clock,
         rng: random.Random,
         events: bool = True,
+        results: bool = True,
         middleware: Sequence[Middleware] = (),
     ) -> None:
         self._broker = broker
+        self._results = broker.results if results else None
         self._profile = profile
         self._clock = clock
         self._rng = rng
         self._writer = EventWriter(None) if events and profile.offers(Cap.EVENTS) else None
         self._batcher = Batcher(self._publish, max_batch=profile.limits.max_batch)
-        # nothing stands between a bulk submit and the broker: no layer, no deferral elsewhere
         self._deferring = None if profile.offers(Cap.DELAY) else scheduler
         self._middleware = middleware
-        self._send_many = self._publish if not middleware and self._deferring is None else self._each_through
+        # a layer sees each envelope; without one a bulk submit takes whole batches
+        self._send_many = self._each_through if middleware else self._publish_or_put_off
         self._through: Callable[[Envelope], Awaitable[Published]] = around_submit(middleware, self._submit)
         self._waiter: ResultWaiter | None = None
         self._background = Background()
@@ -74,7 +76,7 @@ class Client:
 
     async def start(self) -> None:
         """Subscribe to results and begin to send."""
-        results = self._broker.results
+        results = self._results
         if results is not None:
             if self._deferring is not None:
                 results = DeferredResults(results, self._deferring)
@@ -179,7 +181,8 @@ class Client:
     async def wait(self, task_id: TaskId) -> Result | Absence:
         """Return a task's result, or why there will be none. Waits as long as it takes."""
         if self._waiter is None:
-            raise Unsupported(Cap.RESULTS)
+            why = "this app was made with results=False: nothing is kept to wait for"
+            raise Unsupported(Cap.RESULTS, None if self._broker.results is None else why)
         return await self._waiter.wait(task_id)
 
     async def cancel(self, ids: Sequence[TaskId]) -> Sequence[Cancelled]:
@@ -204,6 +207,15 @@ class Client:
             (answer,) = await self._until_known([envelope], self._put_off_once)
             return answer
         return await self._batcher.submit(envelope)
+
+    async def _publish_or_put_off(self, batch: Sequence[Envelope]) -> Sequence[Published]:
+        later = [envelope for envelope in batch if envelope.due is not None] if self._deferring is not None else ()
+        if not later:
+            return await self._publish(batch)
+        now = [envelope for envelope in batch if envelope.due is None]
+        put_off = iter(await self._until_known(later, self._put_off_once))
+        published = iter(await self._publish(now) if now else ())
+        return [next(published if envelope.due is None else put_off) for envelope in batch]
 
     async def _publish(self, batch: Sequence[Envelope]) -> Sequence[Published]:
         return await self._until_known(batch, self._publish_once)
