@@ -1,10 +1,11 @@
-"""Print the figures of brokers: ``python -m benchmarks [memory] [sqlite] [redis] [postgres] [--rounds 5] [--tasks 50000]``.
+"""Print the figures of brokers: ``python -m benchmarks [memory] [sqlite] [redis] [postgres] [kafka] [--rounds 5] [--tasks 50000]``.
 
 One process, no-op tasks, results and events on. Every figure is the median of
 the rounds, with the lowest and the highest beside it, because machines are noisy;
 the ceiling is the store without the runtime, measured in the same rounds. Servers are those that
 ``ORCASTRA_TEST_REDIS_URL`` and its like name, as ``scripts/services run redis -- …`` sets them.
-``PGQUEUER_PYTHON=venv/bin/python`` has pgqueuer measured beside our Postgres, if that Python has it.
+``PGQUEUER_PYTHON=venv/bin/python`` has pgqueuer measured beside our Postgres, ``FASTSTREAM_PYTHON`` faststream beside our
+Kafka, if that Python has it.
 """
 
 from __future__ import annotations
@@ -19,17 +20,23 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ceiling, ceiling_postgres, ceiling_redis, measures, peer_pgqueuer
+from benchmarks import ceiling, ceiling_kafka, ceiling_postgres, ceiling_redis, measures, peer
 from orcastra_core.cli.event_loop import run
 
 EMBEDDED = ("memory", "sqlite")
-SERVERS = {"redis": "ORCASTRA_TEST_REDIS_URL", "postgres": "ORCASTRA_TEST_POSTGRES_URL"}
+SERVERS = {
+    "redis": "ORCASTRA_TEST_REDIS_URL",
+    "postgres": "ORCASTRA_TEST_POSTGRES_URL",
+    "kafka": "ORCASTRA_TEST_KAFKA_URL",
+}
 BROKERS = (*EMBEDDED, *SERVERS)
 CEILINGS = {
     "sqlite": ceiling.raw_store,
     "redis": ceiling_redis.raw_redis,
     "postgres": ceiling_postgres.raw_postgres,
+    "kafka": ceiling_kafka.raw_kafka,
 }
+PEERS = {"postgres": peer.pgqueuer, "kafka": peer.faststream}
 
 
 def url_of(broker: str, folder: str, number: int) -> str:
@@ -70,11 +77,12 @@ def main() -> None:
             for number in range(options.rounds):
                 steps: list[Callable[[str, int], Coroutine[Any, Any, dict[str, float]]]] = [
                     CEILINGS.get(broker, ceiling.nothing),
-                    *([peer_pgqueuer.pgqueuer] if broker == "postgres" else []),
+                    PEERS.get(broker, ceiling.nothing),
                     ceiling.broker_alone,
                     measures.submits,
                     measures.drain,
                     measures.drain_with_timeout,
+                    measures.drain_without_traces,
                     measures.latency,
                 ]
                 for place, step in enumerate(steps):

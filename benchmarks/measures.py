@@ -9,9 +9,9 @@ from statistics import quantiles
 from orcastra_core import Orcastra, Until
 
 
-def make_app(url: str) -> Orcastra:
-    """Return an app with three tasks that do nothing, or hardly anything."""
-    app = Orcastra(url)
+def make_app(url: str, *, traces: bool = True) -> Orcastra:
+    """Return an app with three tasks that do nothing, or hardly anything; ``traces``: with results and events."""
+    app = Orcastra(url, events=traces, results=traces)
 
     @app.task(name="noop")
     async def noop(n: int) -> None:
@@ -57,8 +57,8 @@ async def submits(url: str, tasks: int) -> dict[str, float]:
     return {"submit one by one /s": one_by_one, "submit from 100 coroutines /s": concurrent, "submit_many /s": bulk}
 
 
-async def _drain(url: str, tasks: int, name: str) -> float:
-    submitting, app = make_app(url), make_app(url)
+async def _drain(url: str, tasks: int, name: str, *, traces: bool = True) -> float:
+    submitting, app = make_app(url, traces=traces), make_app(url, traces=traces)
     async with app:
         # as in production: who submits is not who works, so nobody here waits for the results
         async with submitting:
@@ -80,6 +80,11 @@ async def drain(url: str, tasks: int) -> dict[str, float]:
 async def drain_with_timeout(url: str, tasks: int) -> dict[str, float]:
     """The same with a timeout on every task."""
     return {"drained by 1 worker, with a task timeout /s": await _drain(url, tasks, "timed")}
+
+
+async def drain_without_traces(url: str, tasks: int) -> dict[str, float]:
+    """The same without results and events."""
+    return {"drained by 1 worker, no results, no events /s": await _drain(url, tasks, "noop", traces=False)}
 
 
 async def latency(url: str, tasks: int) -> dict[str, float]:
