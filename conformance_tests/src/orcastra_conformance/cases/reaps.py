@@ -129,6 +129,7 @@ async def _(t: Trial) -> None:
 )
 async def _(t: Trial) -> None:
     broker = await t.broker()
+    t.needs_sweeps()
     session, (delivery,) = await t.running(broker, t.envelope())
     await t.lapse(session)
     fresh = await t.broker()
