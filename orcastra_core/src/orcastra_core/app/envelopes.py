@@ -15,16 +15,10 @@ from orcastra_core.runtime.task_spec import TaskSpec
 
 
 class EnvelopeMaker:
-    """Makes envelopes; one for each app and process.
+    """Makes envelopes; one for each app and process."""
 
-    Args:
-        clock: Where time comes from.
-        results: Whether results are kept, unless a submit says otherwise.
-    """
-
-    def __init__(self, clock: Clock, *, results: bool = True) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._result_ttl = None if results else 0.0
         self._new_id = IdFactory(clock.now)
         self._offset = self._due_offset = 0.0
         self._channel: str | None = None
@@ -67,7 +61,7 @@ class EnvelopeMaker:
             self._channel,
             now,
             options.timeout,
-            self._result_ttl if options.result_ttl is None else options.result_ttl,
+            options.result_ttl,
             parent.id if parent is not None else None,
             headers=options.headers,
         )

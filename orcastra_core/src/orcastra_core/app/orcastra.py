@@ -28,7 +28,7 @@ from orcastra_core.model.names import SessionId
 from orcastra_core.model.profile import Cap, Profile
 from orcastra_core.model.published import STORED, Published
 from orcastra_core.model.queue import QueueSpec
-from orcastra_core.model.result import Absence, Result
+from orcastra_core.model.result import RESULT_TTL, Absence, Result
 from orcastra_core.model.schedule import Misfire, Schedule, ScheduleId
 from orcastra_core.model.task_state import Cancelled
 from orcastra_core.runtime.plan import make_plan
@@ -55,8 +55,8 @@ class Orcastra(Tasks):
             brokers without DELAY or SCHEDULES.
         serializer: The entry point that writes arguments and results: ``cbor``, ``json`` or another.
         events: Whether to keep the event log; ``"full"`` logs STARTED as well.
-        results: Whether what is submitted here may be waited for. Without, its results are neither kept nor pushed,
-            unless ``result_ttl`` says so at the submit, and to wait raises Unsupported.
+        results: Whether what is submitted here may be waited for. If not, that raises Unsupported, nothing is pushed, and
+            results are kept only where ``result_ttl`` says so, at the task or at the submit.
         middleware: Around every submit and run, the outermost first.
         queues: Specs of queues that need other than the defaults.
         clock: Where time comes from.
@@ -74,7 +74,7 @@ class Orcastra(Tasks):
         queues: Sequence[QueueSpec] = (),
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(queues)
+        super().__init__(queues, result_ttl=RESULT_TTL if results else 0.0)
         given = url if url is not None else os.environ.get("ORCASTRA_URL")
         if not given:
             raise InvalidOption("name a broker: Orcastra('sqlite:///orcastra.db'), or set ORCASTRA_URL")
@@ -85,7 +85,7 @@ class Orcastra(Tasks):
         self._events = events
         self._middleware = tuple(middleware)
         self._serializers = Serializers(serializer)
-        self._maker = EnvelopeMaker(self._clock, results=results)
+        self._maker = EnvelopeMaker(self._clock)
         self._connection = Connection(
             self.url,
             BrokerUrl.parse(scheduler) if scheduler is not None else None,

@@ -30,9 +30,11 @@ class Tasks(ABC):
 
     Args:
         queues: Specs of queues that need other than the defaults.
+        result_ttl: Seconds that results are kept unless a task says otherwise.
     """
 
-    def __init__(self, queues: Sequence[QueueSpec]) -> None:
+    def __init__(self, queues: Sequence[QueueSpec], *, result_ttl: float = RESULT_TTL) -> None:
+        self._result_ttl = result_ttl
         self._registry = Registry()
         self._queues = {spec.name: spec for spec in queues}
 
@@ -61,7 +63,7 @@ class Tasks(ABC):
         retry: RetryPolicy = NO_RETRY,
         timeout: float | None = None,
         priority: int = 0,
-        result_ttl: float = RESULT_TTL,
+        result_ttl: float | None = None,
         isolation: Literal["process"] | None = None,
     ) -> Decorator: ...
     def task(
@@ -74,7 +76,7 @@ class Tasks(ABC):
         retry: RetryPolicy = NO_RETRY,
         timeout: float | None = None,
         priority: int = 0,
-        result_ttl: float = RESULT_TTL,
+        result_ttl: float | None = None,
         isolation: Literal["process"] | None = None,
     ) -> Any:
         """Register a function as a task; bare, or with options.
@@ -86,7 +88,7 @@ class Tasks(ABC):
             retry: When a failed attempt is tried again; by default never.
             timeout: Seconds an attempt may take; None for no bound.
             priority: Larger is served first.
-            result_ttl: Seconds its result is kept.
+            result_ttl: Seconds its result is kept; 1 h if None.
             isolation: ``"process"`` gives each attempt a process of its own: a segfault, an OOM kill or a hang past
                 the timeout fails that attempt and nothing else. The function must stand at its module's top level.
 
@@ -102,7 +104,7 @@ class Tasks(ABC):
                 retry=retry,
                 timeout=timeout,
                 priority=priority,
-                result_ttl=result_ttl,
+                result_ttl=self._result_ttl if result_ttl is None else result_ttl,
                 isolation=isolation,
             )
             return self.orca(spec.name)
