@@ -135,13 +135,19 @@ class Orcastra(Tasks):
             WrongLoop: The app runs in another event loop, or not at all.
         """
         client = self._connection.opened.client
+        make, serializer = self._maker.make, self._serializers.default
         drawn: list[tuple[TaskSpec, TaskId | None]] = []
 
         def envelopes() -> Iterator[Envelope | OrcastraError]:
             for call in calls:
-                item = self._envelope_or_error(call)
-                drawn.append((call.spec, item.id if isinstance(item, Envelope) else None))
-                yield item
+                try:
+                    envelope = make(call.spec, call.options, serializer, call.args, call.kwargs)
+                except OrcastraError as error:
+                    drawn.append((call.spec, None))
+                    yield error
+                else:
+                    drawn.append((call.spec, envelope.id))
+                    yield envelope
 
         if transaction is None:
             answers = await client.submit_many(envelopes())
@@ -277,12 +283,6 @@ class Orcastra(Tasks):
 
     def _envelope(self, call: Call[Any]) -> Envelope:
         return self._maker.make(call.spec, call.options, self._serializers.default, call.args, call.kwargs)
-
-    def _envelope_or_error(self, call: Call[Any]) -> Envelope | OrcastraError:
-        try:
-            return self._envelope(call)
-        except OrcastraError as error:
-            return error
 
     def _submission(self, spec: TaskSpec, task_id: TaskId | None, answer: Published | OrcastraError) -> Submission[Any]:
         if answer is STORED and task_id is not None:  # the usual one

@@ -21,6 +21,7 @@ TaskId = NewType("TaskId", str)
 
 _PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _COUNTER_BITS = 26
+_LOW_BYTES = [f"{n:02x}-" for n in range(256)]
 
 
 def text_of(raw: bytes) -> TaskId:
@@ -64,25 +65,27 @@ class IdFactory:
     def __call__(self) -> TaskId:
         millis = int(self._now() * 1000)
         if millis > self._millis:
-            self._begin(millis)
             # a fresh millisecond starts in the lower half, leaving room to count
-            self._counter = int.from_bytes(self._entropy(4), "big") >> (32 - _COUNTER_BITS + 1)
+            self._begin(millis, int.from_bytes(self._entropy(4), "big") >> (32 - _COUNTER_BITS + 1))
         else:
-            self._counter += 1
-            if self._counter >> _COUNTER_BITS:
-                self._begin(self._millis + 1)
-                self._counter = 0
-        counter, at = self._counter, self._at
+            counter = self._counter + 1
+            if counter >> _COUNTER_BITS:
+                self._begin(self._millis + 1, 0)
+            elif counter & 0xFF:
+                self._counter = counter
+            else:
+                self._begin(self._millis, counter)
+        at = self._at
         if at >= len(self._pool):
             self._pool, at = self._entropy(6 * 256).hex(), 0
         self._at = at + 12
-        tail = self._pool[at : at + 12]
-        return TaskId(f"{self._head}{counter >> 14:03x}-{0x8000 | (counter & 0x3FFF):04x}-{tail}")
+        return TaskId(self._head + _LOW_BYTES[self._counter & 0xFF] + self._pool[at : at + 12])
 
-    def _begin(self, millis: int) -> None:
-        self._millis = millis
+    def _begin(self, millis: int, counter: int) -> None:
+        """Go on from ``counter``, and write what its ids have in common with the next up to 255."""
+        self._millis, self._counter = millis, counter
         text = f"{millis:012x}"
-        self._head = f"{text[:8]}-{text[8:]}-7"
+        self._head = f"{text[:8]}-{text[8:]}-7{counter >> 14:03x}-{0x80 | (counter >> 8 & 0x3F):02x}"
 
 
 def derived_id(parent: TaskId, *key: bytes) -> TaskId:

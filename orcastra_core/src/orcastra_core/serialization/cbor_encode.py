@@ -100,7 +100,10 @@ def _write_array(value: Iterable[Any], append: Callable[[bytes], None], depth: i
     index = -1
     try:
         for index, item in enumerate(value):  # noqa: B007 - read in the handler
-            _write(item, append, depth)
+            if type(item) is int and 0 <= item < 256:
+                append(UINT[item])
+            else:
+                _write(item, append, depth)
     except Refusal as refusal:
         refusal.path.append(f"[{index}]")
         raise
@@ -111,6 +114,8 @@ def _write_map(value: Mapping[Any, Any], append: Callable[[bytes], None], depth:
         raise Refusal(TOO_DEEP)
     size = len(value)
     append(MAP[size] if size < 256 else head(5, size))
+    if not size:
+        return
     depth += 1
     weak = 0
     enums = False
