@@ -41,7 +41,7 @@ async def _(t: Trial) -> None:
     dead = await t.session(broker)
     t.expect.equal(len(await _take_all(t, dead, BACKLOG)), BACKLOG, "one session holds all of it")
     t.expect.equal(len(await dead.held()), BACKLOG, "held() lists all of it")
-    t.expect.equal(await other.expire(dead.id), BACKLOG, "expire hands all of it out again")
+    t.expect.equal(await t.expirer(broker, other).expire(dead.id), BACKLOG, "expire hands all of it out again")
     heir = await t.session(other)
     again = await _take_all(t, heir, BACKLOG)
     t.in_order([d.envelope.id for d in again], [e.id for e in sent], "each comes again, once")

@@ -89,7 +89,7 @@ async def _use_everything(t: Trial, broker: Broker, other: Broker) -> None:
     await _submit(t, broker, feed.channel if feed is not None else None)
     dying, session = await t.session(broker), await t.session(other)
     await t.take(dying, 3)
-    await other.expire(dying.id)
+    await t.expirer(broker, other).expire(dying.id)
     await dying.leave()
     retried, released, dead, moved = await t.take(session, 4)
     bury = Dead(dead, "gave up", ERROR, t.failure(dead.envelope.id, ttl=0.0))

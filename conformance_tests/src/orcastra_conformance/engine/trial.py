@@ -212,6 +212,10 @@ class Trial(Recording):
         if self.profile.server_reaps:
             raise NotApplicable("server_reaps: a sweep of this broker finds nothing to do")
 
+    def expirer(self, own: Broker, other: Broker) -> Broker:
+        """Return who can end a session that ``own`` has opened: anybody, but where the server reaps by itself."""
+        return own if self.profile.server_reaps else other
+
     def claims(self, *caps: Cap) -> bool:
         """Whether the broker claims all of these."""
         return self.profile.capabilities.issuperset(caps)

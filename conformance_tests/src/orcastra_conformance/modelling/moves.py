@@ -52,7 +52,8 @@ async def open_session(domain: Domain, broker: int) -> None:
 async def expire(domain: Domain, player: Player) -> None:
     """Reap a session that is known to be dead."""
     lost = domain.died(player)
-    told = await domain.t.expire(domain.brokers[0], player.session.id)
+    expirer = domain.t.expirer(domain.brokers[player.broker], domain.brokers[0])
+    told = await domain.t.expire(expirer, player.session.id)
     domain.t.expect.equal(told, len(lost), "expire says how many it handed out again")
 
 

@@ -188,6 +188,9 @@ class Broker(ABC):
     async def expire(self, session: SessionId, /) -> int:
         """Reap a session whose death the caller knows of, now.
 
+        Where the server reaps (``Profile.server_reaps``) it knows of the death as soon as the connection closes; then
+        only the broker that opened a session has to end it.
+
         Returns:
             How many deliveries were handed out again; 0 if it was gone already.
         """
