@@ -5,7 +5,7 @@ the rounds, with the lowest and the highest beside it, because machines are nois
 the ceiling is the store without the runtime, measured in the same rounds. Servers are those that
 ``ORCASTRA_TEST_REDIS_URL`` and its like name, as ``scripts/services run redis -- …`` sets them.
 ``PGQUEUER_PYTHON=venv/bin/python`` has pgqueuer measured beside our Postgres, ``FASTSTREAM_PYTHON`` faststream beside our
-Kafka, if that Python has it.
+Kafka, if that Python has it. Give Kafka's JVM both its compilers: ``ORCASTRA_KAFKA_JIT=full scripts/services run kafka -- …``.
 """
 
 from __future__ import annotations
