@@ -124,10 +124,8 @@ async def _(t: Trial) -> None:
             else:
                 again.append(delivery.envelope.id)
                 counts = delivery.counts
-                if (
-                    t.profile.server_reaps and 1 < counts.lost <= 3
-                ):  # the next one had it in its hands when it was killed too
-                    counts = attrs.evolve(counts, lost=1)
+                if t.profile.server_reaps and counts.lost <= 3:
+                    counts = attrs.evolve(counts, lost=1)  # other ones of them may have had it, instead of their own
                 t.expect.equal(counts, Counts(0, 1, 0), "what comes again was lost")
         if set(settled).union(again).issuperset(tasks):
             break
