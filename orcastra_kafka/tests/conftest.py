@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from orcastra_core.model.broker_url import BrokerUrl
+from orcastra_kafka import KafkaBroker
 from orcastra_kafka.conformance_servers import Ground, Server, ServerError
 
 HERE = Path(__file__).parent
@@ -16,7 +19,9 @@ for folder in (HERE, HERE.parents[1] / "tests"):  # kafka_rig, and server_rig, w
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-WITHOUT_A_BROKER = ("test_acks", "test_assignment", "test_golden_frames", "test_lines", "test_window")
+from kafka_rig import Open  # noqa: E402 - it is found only now
+
+WITHOUT_A_BROKER = ("test_acks", "test_assignment", "test_calendar", "test_golden_frames", "test_golden_logs", "test_lines", "test_records", "test_scan", "test_window")
 """Modules that start nothing. All others take minutes."""
 
 
@@ -39,6 +44,30 @@ def ground() -> Iterator[Ground]:
         pytest.skip(str(error))
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def shared(ground: Ground) -> Iterator[Server]:
+    """A broker for all tests that leave it as it is. Each takes a domain of its own."""
+    server = asyncio.run(ground.server())
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Open]:
+    """Opens brokers by URL; all are closed in the end."""
+    brokers: list[KafkaBroker] = []
+
+    async def make(url: str) -> KafkaBroker:
+        broker = KafkaBroker(BrokerUrl.parse(url))
+        brokers.append(broker)
+        await broker.open()
+        return broker
+
+    yield make
+    for broker in brokers:
+        await broker.close()
 
 
 @pytest.fixture

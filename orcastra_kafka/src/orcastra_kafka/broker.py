@@ -26,6 +26,7 @@ from orcastra_core.model.queue import QueueSpec
 from orcastra_core.model.session import Swept
 from orcastra_core.model.task_state import State
 from orcastra_kafka import publish, server
+from orcastra_kafka.advice import advised
 from orcastra_kafka.classic import lane
 from orcastra_kafka.classic.lane import takes_classic
 from orcastra_kafka.classic.profile import CLASSIC, classic_profile
@@ -38,8 +39,10 @@ from orcastra_kafka.feed import KafkaFeed
 from orcastra_kafka.producer import Record
 from orcastra_kafka.purge import Purges
 from orcastra_kafka.results import KafkaResults
+from orcastra_kafka.schedule.scheduler import KafkaScheduler
 from orcastra_kafka.session_share import ShareSession
 from orcastra_kafka.settings import Settings
+from orcastra_kafka.upkeep import Upkeep
 
 _PIECE = 1000
 
@@ -56,6 +59,7 @@ class KafkaBroker(Broker):
     results: ResultStore
     dead_letters: DeadLetterStore
     events: EventLog
+    scheduler: KafkaScheduler
 
     def __init__(self, url: BrokerUrl, *, clock: Clock | None = None) -> None:
         self._settings = Settings.of(url)
@@ -67,9 +71,11 @@ class KafkaBroker(Broker):
         self._sessions: set[ShareSession | ClassicSession] = set()
         self._feeds: set[KafkaFeed] = set()
         self._purges = Purges()
+        self._upkeep = Upkeep()
         self.results = KafkaResults(self._open_core, self._feeds)
         self.events = KafkaEvents(self._open_core)
         self.dead_letters = KafkaDeadLetters(self._open_core)
+        self.scheduler = KafkaScheduler(self._open_core)
 
     async def open(self) -> Profile:
         async with self._opening:
@@ -95,7 +101,7 @@ class KafkaBroker(Broker):
                 ) from error
             except CLIENT_ERRORS as error:
                 await core.close()
-                raise translate(error, core.where) from error
+                raise advised(translate(error, core.where), self._settings) from error
             except BaseException:
                 await core.close()
                 raise
@@ -113,6 +119,7 @@ class KafkaBroker(Broker):
         self._opening = asyncio.Lock()
         core.closed = True
         await self._purges.close()
+        await self.scheduler.close()
         following = [task for feed in list(self._feeds) if (task := feed.drop()) is not None]
         await asyncio.gather(*(session.drop() for session in list(self._sessions)))
         if following:
@@ -164,7 +171,7 @@ class KafkaBroker(Broker):
         return session
 
     async def sweep(self, *, limit: int) -> Swept:
-        self._open_core()
+        await self._upkeep.tend(self._open_core())
         return Swept()  # the brokers hand out again what a closed connection held, or a lock that ran out
 
     async def expire(self, session: SessionId, /) -> int:
@@ -209,5 +216,6 @@ class KafkaBroker(Broker):
     def _abandon(self) -> None:
         """Forget what belongs to the parent process, touching nothing of it."""
         self._core = None
+        self.scheduler.abandon()
         self._sessions.clear()
         self._feeds.clear()

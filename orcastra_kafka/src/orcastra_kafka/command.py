@@ -11,6 +11,7 @@ import click
 from orcastra_core.liveness.system_clock import SystemClock
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.errors import BrokerUnavailable, InvalidOption
+from orcastra_kafka.advice import advised
 from orcastra_kafka.classic.lane import takes_classic
 from orcastra_kafka.core import Core
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
@@ -61,6 +62,8 @@ async def _lag(settings: Settings, queues: Sequence[str]) -> Sequence[QueueLag]:
                 await core.cluster.open()
         except TimeoutError as error:
             raise BrokerUnavailable(f"{core.where}: no answer within {settings.connect_timeout:g} s") from error
+        except CLIENT_ERRORS as error:
+            raise advised(translate(error, core.where), settings) from error
         core.take_lane("classic" if takes_classic(settings, core.cluster) else "share")
         return await lag_of(core, queues)
     except CLIENT_ERRORS as error:

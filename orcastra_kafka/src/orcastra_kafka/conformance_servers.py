@@ -29,6 +29,8 @@ _PROGRAM = "kafka-run-class.sh"
 _CLUSTER = "b3JjYXN0cmEtdGVzdHM0Mg"
 _PORTS = range(12_000, 32_000)
 """Below those that the system gives to outgoing connections: nobody takes a port of a broker that is down."""
+_MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a directory of ours in it
+_ROOM = 2 << 30
 _READY = 60.0
 """Seconds until a broker that was started must answer."""
 _QUICK = "-XX:+UseSerialGC -XX:-UsePerfData -Xss512k"
@@ -61,7 +63,7 @@ class Ground:
                 f"no Kafka: have its {_PROGRAM} on PATH, or set {VARIABLE} to it, as `scripts/services up kafka` does"
             )
         self.program = found
-        self.directory = Path(tempfile.mkdtemp(prefix="orcastra-kafka-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="orcastra-kafka-", dir=_in_memory()))
         self.environment = {
             **os.environ,
             "KAFKA_HEAP_OPTS": f"-Xms64m -Xmx{heap}m",
@@ -127,6 +129,14 @@ class Ground:
         for server in self._brokers:
             server.kill()
         self.guard.close()
+
+
+def _in_memory() -> str | None:
+    """Return a file system in memory with room, if there is one: each topic that is made is flushed to disk, many times."""
+    try:
+        return _MEMORY if shutil.disk_usage(_MEMORY).free >= _ROOM and os.access(_MEMORY, os.W_OK) else None
+    except OSError:
+        return None
 
 
 class Server:

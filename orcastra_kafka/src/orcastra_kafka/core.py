@@ -15,6 +15,8 @@ from orcastra_core.model.names import QueueName
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
 from orcastra_kafka.producer import Producer
 from orcastra_kafka.protocol.topics import DescribeGroup
+from orcastra_kafka.schedule.news import DueNews
+from orcastra_kafka.schedule.topic import CONFIGS
 from orcastra_kafka.server import ServerFacts, where
 from orcastra_kafka.settings import CODECS, Settings
 from orcastra_kafka.share.cluster import Cluster
@@ -38,6 +40,7 @@ class Core:
         cluster: The way to the brokers.
         topics: Makes sure that topics are there.
         producer: What publishes.
+        due_soon: Tells sessions that something that was put off is due sooner than they know.
         facts: What the brokers allow; set by ``open``.
         loop: To which it belongs.
         pid: And to which process.
@@ -58,6 +61,8 @@ class Core:
             self.names.replies: Special({"retention.ms": _ms(_HOUR), "segment.ms": _ms(_HOUR / 8)}),
             self.names.dead: Special({"cleanup.policy": "compact,delete", "retention.ms": _ms(DEAD_LETTER_TTL)}),
         }
+        self._specials[self.names.schedule] = Special(CONFIGS)
+        self.due_soon = DueNews()
         self.topics = Topics(
             self.cluster,
             specials=self._specials,
@@ -117,6 +122,10 @@ class Core:
     async def ensure_events(self) -> None:
         """Make sure that the topic of events is there. Raises BrokerError."""
         await self._ensure(self.names.events)
+
+    async def ensure_schedule(self) -> None:
+        """Make sure that the topic of schedules is there. Raises BrokerError."""
+        await self._ensure(self.names.schedule)
 
     async def ensure_dead(self) -> None:
         """Make sure that the topic of dead letters is there. Raises BrokerError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from orcastra_kafka.errors import CLIENT_ERRORS
@@ -29,10 +29,15 @@ class Doorbell:
     while somebody does: what was appended meanwhile rings at once.
 
     Its connections are its own, one a broker.
+
+    Args:
+        cluster: Where.
+        doubt: Called when partitions are not where they were.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, doubt: Callable[[], None] = lambda: None) -> None:
         self._cluster = cluster
+        self._doubt = doubt
         self._offsets: dict[Partition, int] = {}
         self._leaders: dict[Partition, int] = {}
         self._names: dict[str, list[Partition]] = {}
@@ -131,6 +136,7 @@ class Doorbell:
 
     async def _look_again(self, lost: Collection[Partition] = ()) -> None:
         """Ask who leads; and begin anew, at its end, with a topic of which something was lost, or that was made anew."""
+        self._doubt()
         try:
             facts = await self._cluster.metadata(list(self._names))
             for topic in facts.topics.values():

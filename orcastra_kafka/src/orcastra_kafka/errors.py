@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 
 from aiokafka import errors as raised
 
@@ -63,6 +64,10 @@ def unsupported(cap: Cap, why: str) -> Unsupported:
 
 
 def _said(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}".removesuffix(".")
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:

@@ -8,13 +8,16 @@ from functools import partial
 import attrs
 
 from orcastra_kafka.core import Core
-from orcastra_kafka.patience import led
+from orcastra_kafka.patience import led, pause
 from orcastra_kafka.protocol.log import EARLIEST, LATEST, DeleteRecords, Fetch, ListOffsets, Page
 from orcastra_kafka.share.errors import KafkaCode, ShareError, check
 from orcastra_kafka.share.messages import Partition
 from orcastra_kafka.share.metadata import TopicFacts
 from orcastra_kafka.share.private import MemoryRecords
 
+MARKERS = 1.0
+"""Seconds that the end of a transaction, once confirmed, may take to be read."""
+_PAUSE = 0.005
 PAGE = 4 << 20
 """Bytes that are asked for at a time."""
 
@@ -77,6 +80,29 @@ async def offset_at(core: Core, topic: TopicFacts, partition: int, time: int) ->
     return offset if offset >= 0 or time < 0 else await offset_at(core, topic, partition, LATEST)
 
 
+async def settled_end(core: Core, topic: TopicFacts, partition: int, *, within: float) -> tuple[int, bool]:
+    """Return the end of what is committed, and whether that is the end of all there was when it was asked for.
+
+    A transaction is confirmed a moment before its records can be read. So others that are under way are waited for, up to
+    ``within`` seconds: none that was confirmed before the call is missed.
+    """
+
+    async def ask(*, committed: bool) -> int:
+        facts = await core.cluster.topic(topic.name)
+        request = ListOffsets(topic.name, {partition: LATEST}, committed=committed)
+        error, offset = (await core.cluster.ask(facts.leaders[partition], request))[partition]
+        check(error, doing=f"the end of {topic.name}")
+        return offset
+
+    end = await led(partial(ask, committed=False), within=core.settings.timeout)
+    until = core.loop.time() + within
+    while (settled := await led(partial(ask, committed=True), within=core.settings.timeout)) < end:
+        if core.loop.time() >= until:
+            return settled, False
+        await pause(_PAUSE)
+    return settled, True
+
+
 async def page(core: Core, topic: TopicFacts, partition: int, at: int, *, most: int = PAGE) -> Page | None:
     """Return what lies from an offset on, at most about ``most`` bytes of it; None if that offset is not there."""
     leaders = topic.leaders
@@ -107,7 +133,7 @@ def page_of(said: Mapping[Partition, Page], topic: TopicFacts, partition: int) -
 
 async def read(core: Core, topic: TopicFacts, partition: int, begin: int) -> AsyncIterator[list[Entry]]:
     """Yield what a partition has from ``begin`` on, up to its end of now, page by page."""
-    end = await offset_at(core, topic, partition, LATEST)
+    end, _ = await settled_end(core, topic, partition, within=MARKERS)
     at = max(begin, await offset_at(core, topic, partition, EARLIEST))
     while at < end:
         found = await page(core, topic, partition, at)

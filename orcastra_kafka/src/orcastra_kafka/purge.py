@@ -51,8 +51,8 @@ class Purges:
 
     async def close(self) -> None:
         """End them all."""
-        for member in list(self._members):
-            await _end(member)
+        while self._members:
+            await _end(self._members.pop())
 
     async def _purge(self, core: Core, queue: QueueName) -> int:
         topics = lanes_of(core.names, queue, core.settings.priorities)
@@ -77,12 +77,15 @@ class Purges:
             while records := await member.fetch(_PIECE, _QUIET):
                 old = [one for one in records if one.offset < ends.get(one.partition, 0)]
                 late = [one for one in records if one.offset >= ends.get(one.partition, 0)]
+                # they come in order: before the first late one of a partition all have come that waited there
+                member.pass_over({one.partition for one in late})
                 await _accept(core, member, old)
                 count += len(old)
                 await _put_back(core, member, late)
         finally:
-            self._members.discard(member)
-            await _end(member)
+            if member in self._members:
+                self._members.discard(member)
+                await _end(member)
         return count
 
 

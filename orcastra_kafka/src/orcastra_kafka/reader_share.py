@@ -1,4 +1,4 @@
-"""The half of a share session that lives in its I/O thread: a consumer a lane, and what they hold."""
+"""The half of a share session that lives in its I/O thread: its lanes, and what they hold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import attrs
 
@@ -14,6 +15,7 @@ from orcastra_core.model.delivery import Delivery
 from orcastra_core.model.names import QueueName
 from orcastra_kafka.doorbell import Doorbell
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
+from orcastra_kafka.lane_share import Lane
 from orcastra_kafka.publish import counts_of, envelope_of
 from orcastra_kafka.server import where
 from orcastra_kafka.settings import Settings
@@ -25,9 +27,6 @@ from orcastra_kafka.topics import Names, lanes_of
 
 _LOOK_AROUND = 0.2
 """Seconds between looks that nothing rang for: what a dead session held comes back without a ring."""
-_COLD_PARK = 0.05
-"""Seconds the first fetch of a lane may stay with the broker, which has to load the lane's state."""
-
 _COLD_START = 15.0
 """Seconds that joining a group may take: the first one of a cluster waits for the brokers to make their own topics."""
 _FAREWELL = 0.9
@@ -39,7 +38,7 @@ class Held:
     """A delivery, and the record that it came by.
 
     Attributes:
-        lane: The consumer that holds the record.
+        lane: Whose member holds the record.
         lost: How many of the delivery's losses the record does not tell of.
     """
 
@@ -47,23 +46,6 @@ class Held:
     lane: Lane
     delivery: Delivery
     lost: int
-
-
-class Lane:
-    """One topic of a queue, read by one member of the queue's share group."""
-
-    def __init__(self, queue: QueueName, consumer: ShareConsumer) -> None:
-        self.queue = queue
-        self.consumer = consumer
-        self.warm = False
-
-    async def fetch(self, limit: int) -> list[ShareRecord]:
-        """Fetch what is there."""
-        if self.warm:
-            return await self.consumer.fetch(limit, 0.0)
-        records = await self.consumer.fetch(limit, _COLD_PARK)
-        self.warm = True
-        return records
 
 
 class Reader:
@@ -91,7 +73,7 @@ class Reader:
     async def begin(self, queues: Sequence[QueueName]) -> None:
         """Connect, and join the share groups of queues. Raises BrokerError."""
         self._cluster = Cluster(self._settings.connecting())
-        self._bell = Doorbell(self._cluster)
+        self._bell = Doorbell(self._cluster, self._doubt)
         try:
             await self._cluster.open()
         except CLIENT_ERRORS as error:
@@ -111,22 +93,21 @@ class Reader:
                 return
             try:
                 await self._bell.add(topic for _, topic in missing)
-                consumers = [self._consumer(queue, topic) for queue, topic in missing]
+                lanes = [Lane(queue, partial(self._member, queue, topic)) for queue, topic in missing]
                 try:
                     async with asyncio.TaskGroup() as group:
-                        for consumer in consumers:
-                            group.create_task(self._start(consumer))
+                        for lane in lanes:
+                            group.create_task(lane.start(within=max(_COLD_START, self._settings.timeout)))
                 except BaseException:
-                    for consumer in consumers:
-                        consumer.drop()
+                    for lane in lanes:
+                        lane.drop()
                     raise
             except* CLIENT_ERRORS as errors:
                 first = errors.exceptions[0]
                 while isinstance(first, BaseExceptionGroup):
                     first = first.exceptions[0]
                 raise translate(first, self._where) from first
-            for (queue, topic), consumer in zip(missing, consumers, strict=True):
-                self._lanes[topic] = Lane(queue, consumer)
+            self._lanes |= {topic: lane for (_, topic), lane in zip(missing, lanes, strict=True)}
 
     async def take(self, want: Sequence[tuple[QueueName, int]], limit: int, wait: float) -> None:
         """Put into ``given`` what a fetch gets. Raises BrokerError."""
@@ -151,14 +132,12 @@ class Reader:
             (lane,) = by_lane
             return await self._settle(lane, items, kind)
         async with asyncio.TaskGroup() as group:
-            settling = [
-                (some, group.create_task(self._settle(lane, some, kind))) for lane, some in by_lane.items()
-            ]
+            settling = [(some, group.create_task(self._settle(lane, some, kind))) for lane, some in by_lane.items()]
         codes = {held: code for some, task in settling for held, code in zip(some, task.result(), strict=True)}
         return [codes[held] for held in items]
 
     async def _settle(self, lane: Lane, items: Sequence[Held], kind: AckType) -> list[int]:
-        codes = await lane.consumer.acknowledge([(held.record, kind) for held in items])
+        codes = await lane.acknowledge([held.record for held in items], kind)
         for held, code in zip(items, codes, strict=True):
             if not code:
                 self._held.pop(held.record, None)
@@ -166,16 +145,17 @@ class Reader:
 
     async def holding(self) -> list[Held]:
         """Return all that the consumers hold, seen or not."""
-        return [self._note(lane, record) for lane in self._lanes.values() for record in await lane.consumer.held()]
+        return [self._note(lane, record) for lane in self._lanes.values() for record in await lane.held()]
 
     def trouble(self) -> BaseException | None:
         """Return why the last heartbeats had no answer, if so. From any thread."""
-        return next((lane.consumer.failing for lane in list(self._lanes.values()) if lane.consumer.failing), None)
+        members = [member for lane in list(self._lanes.values()) for member in list(lane.members)]
+        return next((member.failing for member in members if member.failing), None)
 
     async def suspend(self, suspended: bool) -> None:
         """Stop heartbeats and renewals, or resume them. For tests."""
         for lane in self._lanes.values():
-            lane.consumer.suspend(suspended)
+            lane.suspend(suspended)
 
     async def end(self) -> None:
         """Close all connections, which gives back what is held, and leave the groups."""
@@ -184,11 +164,11 @@ class Reader:
             await asyncio.wait(ringing)
         lanes, self._lanes = list(self._lanes.values()), {}
         for lane in lanes:
-            lane.consumer.drop()
+            lane.drop()
         try:
             async with asyncio.timeout(min(_FAREWELL, self._settings.timeout)), asyncio.TaskGroup() as group:
                 for lane in lanes:
-                    group.create_task(lane.consumer.close())
+                    group.create_task(lane.close())
         except TimeoutError:
             pass
         await self._cluster.close()
@@ -225,13 +205,13 @@ class Reader:
             held = self._held[record] = Held(record, lane, Delivery(envelope, next(self._receipts), counts), lost)
         return held
 
-    def _consumer(self, queue: QueueName, topic: str) -> ShareConsumer:
+    def _member(self, queue: QueueName, topic: str) -> ShareConsumer:
         return ShareConsumer(self._cluster, self._names.queue(queue), [topic], lost=self._gone, follow_assignment=False)
 
-    async def _start(self, consumer: ShareConsumer) -> None:
-        await consumer.start()
-        async with asyncio.timeout(max(_COLD_START, self._settings.timeout)):
-            await consumer.ready()
+    def _doubt(self) -> None:
+        for lane in self._lanes.values():
+            for member in lane.members:
+                member.doubt()
 
     def _gone(self, records: Sequence[ShareRecord], why: BaseException) -> None:
         gone = [held for record in records if (held := self._held.pop(record, None)) is not None]

@@ -10,11 +10,15 @@ from orcastra_kafka import logs
 from orcastra_kafka.core import Core
 from orcastra_kafka.protocol.log import EARLIEST, Page
 from orcastra_kafka.share.metadata import TopicFacts
+from orcastra_kafka.share.pauses import pause
 
 KEPT = 100_000
 """Tasks whose results' places are kept, the newest."""
 _PAGE = 1 << 20
 """Bytes read at a time: its records hold up the event loop for some milliseconds."""
+_LONGEST_TRANSACTION = 1.0
+"""Seconds that a look-up waits for one: confirmed is it before its records can be read."""
+_PAUSE = 0.005
 
 
 class ResultIndex:
@@ -71,11 +75,15 @@ class ResultIndex:
             at = behind
 
     async def _read_on(self, keys: Collection[bytes], found: dict[int, logs.Entry]) -> None:
+        """Read up to the end of now, of a transaction too that is about to be over."""
+        goal: int | None = None
+        until = self._core.loop.time() + _LONGEST_TRANSACTION
         while True:
             page = await self._page(self._behind)
             if page is None:  # what was not read yet has outlived its time
                 self._behind = await self._offset_at(EARLIEST)
                 continue
+            goal = page.high if goal is None else goal
             entries = logs.entries_of(page, self._behind)
             for entry in entries:
                 if entry.key is not None:
@@ -83,7 +91,10 @@ class ResultIndex:
             _pick(entries, keys, found)
             behind = logs.next_offset(page, self._behind)
             if behind <= self._behind:
-                return
+                if behind >= goal or self._core.loop.time() >= until:
+                    return
+                await pause(_PAUSE)
+                continue
             if entries and self._behind > self._marks[-1][0]:
                 self._marks.append((self._behind, entries[0].timestamp))
             self._behind = behind

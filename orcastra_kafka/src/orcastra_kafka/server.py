@@ -31,14 +31,14 @@ _STOCK: Mapping[str, str] = {
 }
 """What a broker has as it comes: for those who may not ask it."""
 
-SHARE = frozenset({Cap.PRIORITY, Cap.EVENTS, Cap.RESULTS, Cap.DEAD_LETTERS, Cap.PURGE})
+SHARE = frozenset({Cap.PRIORITY, Cap.EVENTS, Cap.RESULTS, Cap.DEAD_LETTERS, Cap.PURGE, Cap.SCHEDULES})
 """What the share lane offers at most."""
 
 NOTES: Mapping[Cap, str] = {
     Cap.STABLE_SESSION: "a lost connection is a lost session",
     Cap.FENCED: "a late settlement's follow-ups are published before the broker can refuse its acknowledgement",
     Cap.ATOMIC_SETTLE: "acknowledgements of a share group join no transaction; follow-ups have derived ids",
-    Cap.DELAY: "Kafka keeps nothing until it is due; pair it: scheduler=…",
+    Cap.DELAY: "Kafka keeps nothing until it is due; the scheduler does, and the runtime goes through it",
     Cap.PRIORITY: "a topic for each of up to three priorities: a fetch asks one after the other",
     Cap.DEDUP: "Kafka knows no keys across a log",
     Cap.ORDERED_QUEUE: "share groups give no order",
@@ -50,7 +50,7 @@ NOTES: Mapping[Cap, str] = {
     Cap.PURGE: "takes what waits record by record, as a worker would",
     Cap.RESULTS: "looking one up reads its partition from the task's own time on",
     Cap.DEAD_LETTERS: "a compacted topic without an index: whatever is asked, its partitions are read from their beginning",
-    Cap.SCHEDULES: "pair it: scheduler=…",
+    Cap.SCHEDULES: "a compacted topic; Kafka has no clock to ask, so what is due is judged by the workers' own",
 }
 
 

@@ -13,15 +13,11 @@ from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Delivery, Receipt, Want
 from orcastra_core.model.errors import BrokerClosed, BrokerError, BrokerUnavailable, SessionFenced
 from orcastra_core.model.names import QueueName, SessionId
-from orcastra_core.model.session import Fenced, Lost, Signal
+from orcastra_core.model.session import DueSoon, Fenced, Signal
 from orcastra_core.model.settlement import STALE, Settled, Settlement
-from orcastra_core.serialization import event_codec
-from orcastra_kafka import settle_share
+from orcastra_kafka import heirs, settle_share
 from orcastra_kafka.core import Core
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
-from orcastra_kafka.heirs import losses
-from orcastra_kafka.producer import Record
-from orcastra_kafka.publish import event_record, headers_of
 from orcastra_kafka.reader_share import Held, Reader
 from orcastra_kafka.share.acks import AckType
 from orcastra_kafka.share.errors import LEADER_MOVED, SESSION_LOST, KafkaCode
@@ -58,6 +54,7 @@ class ShareSession(Session):
         self._closed = False
         self._running = False
         self._ears = asyncio.Event()
+        core.due_soon.listen(self._ears)
         self._settles: dict[int, asyncio.Task[Sequence[Settled]]] = {}
 
     async def begin(self, queues: Sequence[QueueName]) -> None:
@@ -101,12 +98,15 @@ class ShareSession(Session):
             if settling.cancelled():
                 raise BrokerClosed(f"session {self.id} has ended") from None
             raise
+        except BrokerError:
+            self._settles.pop(number, None)  # nothing took effect: a repeat tries again
+            raise
 
     async def _settle(self, batch: Sequence[Settlement]) -> Sequence[Settled]:
         items = settle_share.prepare(self._core, batch, self._holding)
         for item in items:
             if isinstance(item.held, Held) and item.held.lost and item.answer is None:
-                item.events = losses(item.held, self._core.clock.now()) + item.events
+                item.events = heirs.losses(item.held, self._core.clock.now()) + item.events
         try:
             await settle_share.leave_behind(self._core, items, batch)
         except BrokerClosed:
@@ -116,6 +116,7 @@ class ShareSession(Session):
             for item in items:
                 if item.answer is None:
                     item.fail(error)
+        settle_share.raise_if_unreachable(items)
         live = [item for item in items if item.answer is None]
         helds = [item.held for item in live if isinstance(item.held, Held)]
         codes = await self._io.call(self._reader.settle, helds, AckType.ACCEPT) if helds else []
@@ -140,6 +141,8 @@ class ShareSession(Session):
             except TimeoutError:
                 pass
             self._check(fenced=False)
+            if self._core.due_soon.heard(self._ears) and not self._fenced:
+                return [DueSoon()]
             trouble = self._reader.trouble()
             if trouble is not None and not self._fenced:
                 raise translate(trouble, self._core.where)
@@ -176,7 +179,7 @@ class ShareSession(Session):
         """End it as a sweep would end a dead one: what it holds is handed out again, ``lost`` + 1."""
         self.fence()
         try:
-            async with asyncio.timeout(_FAREWELL):
+            async with asyncio.timeout(2 * self._core.settings.timeout):
                 await self._settled()
                 return await self._hand_back(Counts.bereaved, tell=True)
         except (BrokerError, TimeoutError):
@@ -226,24 +229,9 @@ class ShareSession(Session):
     async def _hand_back(self, counted: Callable[[Counts], Counts], *, tell: bool) -> int:
         """Publish again what is held, with other counts, and take the old records away."""
         held = await self._io.call(self._reader.holding)
-        if not held:
-            return 0
-        records = [
-            Record(one.record.topic, one.record.key, one.record.value or b"", headers_of(counted(one.delivery.counts)))
-            for one in held
-        ]
-        said = await self._core.producer.send(records)
-        safe = [one for one, failure in zip(held, said, strict=True) if failure is None]
-        now = self._core.clock.now()
-        told = b"".join(losses(one, now) for one in safe)
-        if tell:
-            for one in safe:
-                lost = Lost(one.delivery.envelope.id, one.lane.queue, counted(one.delivery.counts), self.id)
-                told += event_codec.lost(lost, now)
-        if told:
-            await self._core.ensure_events()
-            await self._core.producer.send([event_record(self._core, told)])
-        await self._io.call(self._reader.settle, safe, AckType.ACCEPT)
+        safe = await heirs.bequeath(self._core, held, counted, of=self.id if tell else None) if held else []
+        if safe:
+            await self._io.call(self._reader.settle, safe, AckType.ACCEPT)
         return len(safe)
 
     async def _settled(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -47,6 +48,7 @@ class Settings:
         connect_timeout: Seconds within which ``open`` gives up.
         compression: Of record batches.
         client_id: What the brokers' logs show.
+        events_max: Pieces the event log keeps, about; a piece holds the events of one call.
         security_protocol: As Kafka calls them.
         sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
         tls_ca, tls_cert, tls_key: Files: whom to trust, and who we are.
@@ -69,6 +71,7 @@ class Settings:
     connect_timeout: float = 5.0
     compression: str = "none"
     client_id: str = "orcastra"
+    events_max: int = 1_000_000
     security_protocol: str = ""
     sasl_mechanism: str = "PLAIN"
     tls_ca: str | None = None
@@ -115,13 +118,19 @@ class Settings:
         )
 
     def _context(self) -> ssl.SSLContext:
+        for name in ("tls_ca", "tls_cert", "tls_key"):
+            file = getattr(self, name)
+            if file is not None and not Path(file).is_file():
+                raise InvalidOption(f"{name}={file}: there is no such file")
+        names = "tls_ca"
         try:
             context = ssl.create_default_context(cafile=self.tls_ca)
             context.check_hostname = self.tls_check_hostname
+            names = "tls_cert, tls_key"
             if self.tls_cert is not None:
-                context.load_cert_chain(self.tls_cert, self.tls_key)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidOption(f"kafka: tls_ca, tls_cert or tls_key cannot be used: {error}") from error
+                context.load_cert_chain(self.tls_cert, self.tls_key, password=_no_password)
+        except (OSError, ValueError) as error:  # ssl's own errors are OSErrors
+            raise InvalidOption(f"{names}: not to be used: {error}") from error
         return context
 
     def _check(self, url: BrokerUrl) -> None:
@@ -139,6 +148,11 @@ class Settings:
                     raise InvalidOption(f"{url}: {name} needs security_protocol=ssl or sasl_ssl")
         if self.tls_key is not None and self.tls_cert is None:
             raise InvalidOption(f"{url}: tls_key needs tls_cert")
+
+
+def _no_password() -> str:
+    """Answer for OpenSSL, which would ask the terminal."""
+    return ""
 
 
 def _host(text: str) -> tuple[str, int]:
@@ -187,6 +201,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "connect_timeout": seconds,
     "compression": _one_of(*CODECS),
     "client_id": _name,
+    "events_max": _between(0, 1 << 40),
     "security_protocol": _one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
     "sasl_mechanism": _one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
     "tls_ca": str,

@@ -10,7 +10,14 @@ import attrs
 
 from orcastra_core.model.delivery import Delivery, Receipt
 from orcastra_core.model.envelope import Envelope
-from orcastra_core.model.errors import BodyTooLarge, InvalidOption, OrcastraError, SerializationError
+from orcastra_core.model.errors import (
+    BodyTooLarge,
+    BrokerTimeout,
+    BrokerUnavailable,
+    InvalidOption,
+    OrcastraError,
+    SerializationError,
+)
 from orcastra_core.model.profile import Cap
 from orcastra_core.model.published import STORED, Published, Refused
 from orcastra_core.model.settlement import (
@@ -102,6 +109,27 @@ def prepare(core: Core, batch: Sequence[Settlement], holding: Mapping[Receipt, H
 
 async def leave_behind(core: Core, items: Sequence[Item], batch: Sequence[Settlement]) -> None:
     """Produce what the settlements leave behind: follow-ups, results, then events. Raises BrokerError."""
+    await make_room(core, items, batch)
+    live = [item for item in items if item.answer is None]
+    records = [record for item in live for record in item.records]
+    if records:
+        said = await core.producer.send(records)
+        if any(said):
+            owners = [item for item in live for _ in item.records]
+            for item, failure in zip(owners, said, strict=True):
+                if failure is not None and item.answer is None:
+                    item.fail(failure)
+    events = b"".join(item.events for item in live if item.answer is None)
+    if events:
+        (failure,) = await core.producer.send([event_record(core, events)])
+        if failure is not None:
+            for item in live:
+                if item.answer is None and item.events:
+                    item.fail(failure)
+
+
+async def make_room(core: Core, items: Sequence[Item], batch: Sequence[Settlement]) -> None:
+    """Make sure that the topics are there to which settlements write. Raises BrokerError."""
     live = [(item, settlement) for item, settlement in zip(items, batch, strict=True) if item.answer is None]
     ends = [settlement for _, settlement in live if isinstance(settlement, Complete | Dead)]
     queues = {envelope.queue for settlement in ends for envelope in settlement.emit}
@@ -111,22 +139,19 @@ async def leave_behind(core: Core, items: Sequence[Item], batch: Sequence[Settle
         await core.ensure_results(max(settlement.result.ttl for settlement in ends))
     if any(isinstance(settlement, Dead) for settlement in ends):
         await core.ensure_dead()
-    records = [record for item, _ in live for record in item.records]
-    if records:
-        said = await core.producer.send(records)
-        if any(said):
-            owners = [item for item, _ in live for _ in item.records]
-            for item, failure in zip(owners, said, strict=True):
-                if failure is not None and item.answer is None:
-                    item.fail(failure)
-    events = b"".join(item.events for item, _ in live if item.answer is None)
-    if events:
+    if any(item.events for item, _ in live):
         await core.ensure_events()
-        (failure,) = await core.producer.send([event_record(core, events)])
-        if failure is not None:
-            for item, _ in live:
-                if item.answer is None and item.events:
-                    item.fail(failure)
+
+
+def raise_if_unreachable(items: Sequence[Item]) -> None:
+    """Raise the error that all of them failed with, where the brokers were not to be had: a repeat of the batch may succeed."""
+    errors = [item.answer.error for item in items if isinstance(item.answer, Failed)]
+    if (
+        errors
+        and len(errors) == len(items)
+        and all(isinstance(error, BrokerUnavailable | BrokerTimeout) for error in errors)
+    ):
+        raise errors[0]
 
 
 def _held(settlement: Settlement, holding: Mapping[Receipt, Held]) -> Held | None:

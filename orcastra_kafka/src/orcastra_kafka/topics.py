@@ -97,7 +97,7 @@ class Special:
     partitions: int = 0
 
 
-_PLAIN = Special({})
+_PLAIN = Special({"segment.bytes": str(128 << 20)})  # only whole segments are removed, once all in them is done
 
 
 class Topics:
@@ -144,6 +144,11 @@ class Topics:
             if not missing:
                 return
             facts = await self._cluster.metadata(missing)
+            hidden = [name for name in missing if facts.topics[name].error in DENIED]
+            if hidden:
+                raise AuthenticationFailed(
+                    f"not allowed to see topics: allow Describe, Read and Write on {', '.join(hidden)}"
+                )
             absent = [name for name in missing if facts.topics[name].error == KafkaCode.UNKNOWN_TOPIC_OR_PARTITION]
             if absent:
                 await self._make([self._topic(name) for name in absent])
@@ -184,7 +189,7 @@ class Topics:
 
     async def _make(self, topics: Sequence[NewTopic]) -> None:
         if not self._create:
-            raise BrokerError(f"topics are missing, and create_topics=0: {_how(topics)}")
+            raise BrokerError(f"topics are missing, and the URL says create_topics=0: {_how(topics)}")
         said = await self._cluster.ask_any(CreateTopics(topics, self._timeout))
         for name, (code, message) in said.items():
             if code in DENIED:
@@ -203,11 +208,17 @@ class Topics:
 
 
 def _how(topics: Sequence[NewTopic]) -> str:
-    shown = "; ".join(
-        f"{topic.name} (partitions {topic.partitions}, {', '.join(f'{key}={value}' for key, value in topic.configs.items())})"
-        for topic in topics
-    )
-    return f"create them, or allow CREATE on topics with their prefix: {shown}"
+    """Say what somebody has to run who may create topics."""
+    prefix = ".".join(topics[0].name.split(".")[:2])
+    return f"allow Create on topics that begin with {prefix}., or have somebody run: {'; '.join(map(_command, topics))}"
+
+
+def _command(topic: NewTopic) -> str:
+    numbers = f"--partitions {topic.partitions}"
+    if topic.replicas > 0:
+        numbers += f" --replication-factor {topic.replicas}"
+    configs = " ".join(f"--config {key}={value}" for key, value in topic.configs.items())
+    return f"kafka-topics.sh --create --topic {topic.name} {numbers} {configs}"
 
 
 def _led(topic: TopicFacts) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from orcastra_kafka.patience import pause
 from orcastra_kafka.producer import MAX_BATCH_BYTES, Record
@@ -26,6 +26,8 @@ _AGAIN: frozenset[int] = (
     | {KafkaCode.REQUEST_TIMED_OUT, KafkaCode.NETWORK_EXCEPTION, 8, 19, 20, _CONCURRENT}
 )
 _PAUSE = 0.02
+_MARKERS = 0.003
+"""Seconds between two questions whether the last transaction's markers are written: on one machine that takes some milliseconds."""
 _FAREWELL = 1.0
 _BROKEN = (KafkaError, OSError, TimeoutError, EOFError)
 
@@ -75,8 +77,27 @@ class Transactions:
         self._identity = said[-1]
         self._sequences.clear()
 
-    async def commit(self, records: Sequence[Record]) -> None:
+    @property
+    def identity(self) -> ProducerIdentity | None:
+        """Under which its batches are to be found in the logs; None before ``begin``, and after an error."""
+        return self._identity
+
+    def forget(self) -> None:
+        """Have ``begin`` come first again: somebody else has been seen to write under this name."""
+        self._identity = None
+
+    async def commit(
+        self,
+        records: Sequence[Record],
+        *,
+        unless: Callable[[Mapping[tuple[str, int], int]], Awaitable[bool]] | None = None,
+    ) -> bool:
         """Append these, all or none, and return when that is certain. ``begin`` comes first, also after any error.
+
+        Args:
+            records: What to append.
+            unless: Called when all are in their logs and none has taken effect, with the offset of the first in each topic and
+                partition: None of them takes effect if it answers True, and this call returns False. ``begin`` comes first then, too.
 
         Raises:
             Fenced: Somebody else began. An earlier try of this very call may have been committed.
@@ -95,8 +116,13 @@ class Transactions:
             await self._insist(
                 lambda: self._ask(AddPartitions(self.name, identity, partitions)), "adding partitions", until
             )
-            await self._append(placed, identity, until)
+            offsets = await self._append(placed, identity, until)
+            if unless is not None and await unless(offsets):
+                self._identity = None
+                await self._abort(identity)
+                return False
             await self._insist(lambda: self._ask(EndTransaction(self.name, identity, True)), "committing", until)
+            return True
         except BaseException:
             self._identity = None
             if begun:
@@ -120,18 +146,22 @@ class Transactions:
 
     async def _append(
         self, placed: dict[tuple[str, int], list[Record]], identity: ProducerIdentity, until: float
-    ) -> None:
+    ) -> Mapping[tuple[str, int], int]:
         try:
             async with asyncio.TaskGroup() as group:
-                for at, records in placed.items():
-                    group.create_task(self._append_to(at, records, identity, until))
+                tasks = {
+                    at: group.create_task(self._append_to(at, records, identity, until))
+                    for at, records in placed.items()
+                }
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
+        return {at: task.result() for at, task in tasks.items()}
 
     async def _append_to(
         self, at: tuple[str, int], records: Sequence[Record], identity: ProducerIdentity, until: float
-    ) -> None:
+    ) -> int:
         rest = list(records)
+        found: list[int] = []
         while rest:
             size, number = 0, 0
             while number < len(rest) and (not number or size + rest[number].size <= MAX_BATCH_BYTES):
@@ -143,13 +173,20 @@ class Transactions:
                 if at[0] not in self._leaders:
                     await self._learn([at[0]])
                 leader = self._leaders[at[0]][at[1]]
-                said = await self._cluster.ask(leader, Produce(*at, payload, self._timeout, self.name))
+                try:
+                    said = await self._cluster.ask(leader, Produce(*at, payload, self._timeout, self.name))
+                except _BROKEN:
+                    self._leaders.pop(at[0], None)  # somebody else may lead by now
+                    raise
                 if said.error in LEADER_MOVED:
                     self._leaders.pop(at[0], None)
+                if not said.error:
+                    found.append(said.offset)
                 return 0 if said.error == _DUPLICATE_SEQUENCE else said.error
 
             await self._insist(ask, f"topic {at[0]}", until)
             self._sequences[at] = self._sequences.get(at, 0) + len(batch)
+        return min(found, default=-1)  # -1: it was there before, and the broker does not say where
 
     def _build(self, at: tuple[str, int], identity: ProducerIdentity, records: Sequence[Record]) -> bytes:
         builder = BatchBuilder(2, self._codec, 1, identity.id, identity.epoch, self._sequences.get(at, 0), 1 << 30)
@@ -194,7 +231,7 @@ class Transactions:
                 raise error
             if code != _CONCURRENT:
                 self._coordinator = None
-            await pause(_PAUSE)
+            await pause(_MARKERS if code == _CONCURRENT else _PAUSE)
 
     async def _ask(self, request: Request[T]) -> T:
         if self._coordinator is None:

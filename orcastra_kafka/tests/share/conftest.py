@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from orcastra_kafka.conformance_servers import Ground, Server, program
+from orcastra_kafka.conformance_servers import Ground, Server
 from orcastra_kafka.producer import Producer, Record
 from orcastra_kafka.share import Cluster, Connecting
 from orcastra_kafka.share.groups import AlterGroupConfig
@@ -19,14 +19,11 @@ Produce: TypeAlias = Callable[[int], Awaitable[None]]
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    if program() is None:
-        pytest.skip("no Kafka: scripts/services run kafka -- pytest …")
-    ground = Ground()
-    try:
-        yield asyncio.run(ground.server())
-    finally:
-        ground.close()
+def server(ground: Ground) -> Iterator[Server]:
+    """One broker for all of these."""
+    server = asyncio.run(ground.server())
+    yield server
+    server.kill()
 
 
 @pytest.fixture

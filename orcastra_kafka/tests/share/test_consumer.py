@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from server_rig import until
 
 from orcastra_kafka.conformance_servers import Server
 from orcastra_kafka.share import AckType, Cluster, Connecting, KafkaCode, ShareConsumer, ShareError, ShareRecord
+from orcastra_kafka.share.errors import SessionLost
+from orcastra_kafka.share.messages import ShareFetch
 
 pytestmark = pytest.mark.kafka
 
@@ -122,12 +125,63 @@ async def test_after_a_fetch_that_was_cancelled_nothing_is_lost(cluster: Cluster
             assert await acknowledge(consumer, records) == [0, 0]
 
 
-async def test_many_members_share_one_partition(cluster: Cluster, topic: str, produce: Produce) -> None:
+async def test_four_members_on_one_partition_all_get_work(cluster: Cluster, topic: str, produce: Produce) -> None:
     await produce(40)
-    async with joined(cluster, topic) as a, joined(cluster, topic) as b, joined(cluster, topic) as c:
-        taken = [await take(one, 10) for one in (a, b, c, a)]
-    offsets = [record.offset for some in taken for record in some]
-    assert sorted(offsets) == list(range(40))
+    async with AsyncExitStack() as stack:
+        members = [await stack.enter_async_context(joined(cluster, topic)) for _ in range(4)]
+        async with asyncio.TaskGroup() as group:
+            taking = [group.create_task(take(member, 10)) for member in members]
+        taken = [task.result() for task in taking]
+        assert [len(some) for some in taken] == [10] * 4
+        assert sorted(record.offset for some in taken for record in some) == list(range(40))
+        for member, some in zip(members, taken, strict=True):
+            assert await acknowledge(member, some) == [0] * 10
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["SHARE_SESSION_NOT_FOUND", "INVALID_SHARE_SESSION_EPOCH"])
+async def test_a_share_session_that_is_no_longer_valid_is_begun_anew(
+    cluster: Cluster, topic: str, produce: Produce, closed: bool
+) -> None:
+    await produce(5)
+    lost: list[ShareRecord] = []
+    async with joined(cluster, topic, lost) as consumer:
+        records = await take(consumer, 3)
+        assert await acknowledge(consumer, records[:1]) == [0]
+        ((node, session),) = consumer._sessions.items()
+        # somebody else speaks under this member's name, and ends the session, or moves its epoch on
+        epoch = -1 if closed else session._epoch
+        said = await cluster.ask(node, ShareFetch(group=topic, member=consumer.id, epoch=epoch, max_records=1))
+        assert said.error == 0
+        if not closed:
+            assert [row for one in said.partitions.values() for row in one.acquired] == [(3, 3, 1)]
+        with pytest.raises(SessionLost) as raised:
+            await take(consumer, 1)
+        assert raised.value.code is (
+            KafkaCode.SHARE_SESSION_NOT_FOUND if closed else KafkaCode.INVALID_SHARE_SESSION_EPOCH
+        )
+        assert [record.offset for record in lost] == [1, 2], "their holder is told"
+        again = await take(consumer, 4)
+        assert sorted(record.offset for record in again) == [1, 2, 3, 4]
+        assert await acknowledge(consumer, again) == [0] * 4
+
+
+async def test_a_renewal_that_comes_too_late_tells_who_held_the_record(
+    cluster: Cluster, topic: str, produce: Produce
+) -> None:
+    await produce(3)
+    lost: list[ShareRecord] = []
+    async with joined(cluster, topic, lost) as slow, joined(cluster, topic) as rival:
+        records = await take(slow, 3)
+        slow.suspend()
+        stolen = await take(rival, 1)
+        assert not lost
+        await asyncio.sleep(1.0)  # more locks run out than somebody has taken
+        slow.suspend(False)
+        await until(lambda: len(lost) == 3, "it is told", seconds=5)
+        assert {record.offset for record in lost} == {record.offset for record in records}
+        assert await slow.held() == []
+        assert await acknowledge(slow, records) == [KafkaCode.INVALID_RECORD_STATE] * 3
+        assert await acknowledge(rival, stolen) == [0]
 
 
 async def test_a_topic_that_is_not_there_is_said_so(cluster: Cluster) -> None:

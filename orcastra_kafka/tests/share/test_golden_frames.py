@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 
 from orcastra_kafka.share.errors import KafkaCode, VersionNotOffered
-from orcastra_kafka.share.groups import AlterGroupConfig, DescribeShareOffsets
+from orcastra_kafka.share.groups import (
+    AlterConfigs,
+    AlterGroupConfig,
+    DescribeShareOffsets,
+    Progress,
+    Refusal,
+    ShareProgress,
+)
 from orcastra_kafka.share.messages import Heartbeat, Node, ShareAcknowledge, ShareFetch, ShareGroupHeartbeat
-from orcastra_kafka.share.metadata import FindCoordinator, Metadata
+from orcastra_kafka.share.metadata import Coordinator, FindCoordinator, Metadata, TopicFacts, partitions_of
 from orcastra_kafka.share.wire import Request
 
 TOPIC = bytes(range(1, 17))
@@ -46,12 +53,18 @@ REQUESTS: dict[str, tuple[Request[Any], str]] = {
         "0702040000000000000000080000000000000008020200000000",
     ),
     "metadata": (Metadata(["a"]), "0200000000000000000000000000000000026100000000"),
+    "metadata of all": (Metadata(None), "00000000"),
+    "metadata of none": (Metadata([]), "01000000"),
     "coordinator": (FindCoordinator("orc.g"), "066f72632e670000"),
     "config": (
         AlterGroupConfig("orc.g", {"share.auto.offset.reset": "earliest"}),
         "0220066f72632e67021873686172652e6175746f2e6f66667365742e726573657400096561726c6965737400000000",
     ),
     "offsets": (DescribeShareOffsets("orc.g"), "02066f72632e67000000"),
+    "offsets of some": (
+        DescribeShareOffsets("orc.g", {"a": [0, 1]}),
+        "02066f72632e67020261030000000000000001000000",
+    ),
 }
 
 
@@ -104,3 +117,53 @@ def test_a_version_that_the_broker_does_not_offer_is_said_so() -> None:
         request.prepare({78: (0, 1)})
     with pytest.raises(VersionNotOffered, match="offers no version"):
         request.prepare({})
+
+
+def test_metadatas_answer_is_read_whole() -> None:
+    said = Metadata.decode(
+        bytes.fromhex(
+            "0000000003000000010362310000238402720000000002036232000023850000026300000002030000026101020304050607"
+            "08090a0b0c0d0e0f100003000000000001000000020000000403000000020000000102000000020100000500000000ffffff"
+            "ff000000030300000001000000020102000000010080000000000003027a0000000000000000000000000000000000018000"
+            "00000000"
+        )
+    )
+    assert (said.controller, said.nodes) == (2, {1: Node(1, "b1", 9092), 2: Node(2, "b2", 9093)})
+    assert said.topics == {
+        "a": TopicFacts(0, "a", TOPIC, [-1, 2], replicas=2),
+        "z": TopicFacts(KafkaCode.UNKNOWN_TOPIC_OR_PARTITION, "z", bytes(16), [], replicas=0),
+    }
+    assert partitions_of(said.topics["a"]) == [(TOPIC, 0), (TOPIC, 1)]
+
+
+def test_a_coordinators_answer_is_read_whole() -> None:
+    said = FindCoordinator.decode(bytes.fromhex("00000000000f086e6f7420796574000000020362320000238500"))
+    assert said == Coordinator(KafkaCode.COORDINATOR_NOT_AVAILABLE, "not yet", Node(2, "b2", 9093))
+
+
+def test_a_refused_config_is_said_so() -> None:
+    said = AlterGroupConfig.decode(bytes.fromhex("00000000020028036e6f20066f72632e670000"))
+    assert said == Refusal(KafkaCode.INVALID_CONFIG, "no")
+
+
+def test_the_progress_of_a_group_is_read_whole() -> None:
+    said = DescribeShareOffsets.decode(
+        bytes.fromhex(
+            "0000000002066f72632e670202610102030405060708090a0b0c0d0e0f100300000000000000000000000700000002000000"
+            "00000000050000000000000001ffffffffffffffff00000000ffffffffffffffff000305676f6e6500000000000000"
+        )
+    )
+    gone = Progress(-1, -1, KafkaCode.UNKNOWN_TOPIC_OR_PARTITION)
+    assert said == ShareProgress(0, None, {"a": {0: Progress(7, 5, 0), 1: gone}})
+
+
+def test_every_message_is_here_both_ways() -> None:
+    """The messages of this package: whoever adds one adds its frames."""
+    kinds = {type(request) for request, _ in REQUESTS.values()}
+    assert kinds == {kind for kind in _subclasses(Request) if kind.__module__.startswith("orcastra_kafka.share.")} - {
+        AlterConfigs
+    }
+
+
+def _subclasses(kind: type[Any]) -> set[type[Any]]:
+    return {one for direct in kind.__subclasses__() for one in {direct, *_subclasses(direct)}}

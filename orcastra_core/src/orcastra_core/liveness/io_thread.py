@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class IoThread:
-    """An event loop in a daemon thread, and a way to call into it.
+    """An event loop in a daemon thread, of the kind that its owner's is, and a way to call into it.
 
     Use as an async context manager. Calls still running at its end are cancelled.
     """
@@ -28,11 +28,13 @@ class IoThread:
     def __init__(self, name: str) -> None:
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._kind: type[asyncio.AbstractEventLoop] | None = None
         self._stopping: asyncio.Event | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"orcastra-io-{name}", daemon=True)
 
     async def __aenter__(self) -> IoThread:
+        self._kind = type(asyncio.get_running_loop())
         self._thread.start()
         await asyncio.to_thread(self._ready.wait)
         return self
@@ -81,4 +83,5 @@ class IoThread:
             self._ready.set()
             await self._stopping.wait()
 
-        asyncio.run(live())  # cancels what is still running when live() returns
+        with asyncio.Runner(loop_factory=self._kind) as runner:  # cancels what is still running when live() returns
+            runner.run(live())

@@ -3,72 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
-import attrs
 from aiokafka import AIOKafkaProducer
 
 from orcastra_core.model.delivery import Delivery, Receipt, Want
 from orcastra_core.model.errors import BrokerClosed
 from orcastra_core.model.names import QueueName
 from orcastra_kafka.classic import options
-from orcastra_kafka.classic.committer import Committer
-from orcastra_kafka.classic.member import Member, Taken
+from orcastra_kafka.classic.ends import Ends
+from orcastra_kafka.classic.holding import End, Holding
+from orcastra_kafka.classic.member import Member
 from orcastra_kafka.classic.messages import Membership
-from orcastra_kafka.classic.part import DONE, MOVED
+from orcastra_kafka.classic.precedence import unread_ahead
 from orcastra_kafka.classic.private import KafkaError, commit_as
-from orcastra_kafka.classic.writer import TransactionalWriter, Work, Writer
+from orcastra_kafka.classic.writer import TransactionalWriter, Writer, flush_all
 from orcastra_kafka.producer import Record
 from orcastra_kafka.publish import counts_of, envelope_of
 from orcastra_kafka.settings import Settings
+from orcastra_kafka.share.cluster import Cluster
 from orcastra_kafka.topics import Names
 
 _log = logging.getLogger("orcastra.kafka")
 
-_CATCH_UP = 0.05
-"""Seconds that a look at what was just published may take beyond those the caller would wait."""
-
-
-class End(enum.Enum):
-    """How a delivery ends."""
-
-    DONE = enum.auto()
-    MOVED = enum.auto()
-    RETRIED = enum.auto()
-    RELEASED = enum.auto()
-
-
-@attrs.frozen
-class Holding:
-    """What was handed out, and under which receipt."""
-
-    taken: Taken
-    member: Member
-    delivery: Delivery
-
-    @property
-    def record(self) -> Any:
-        """As it was read."""
-        return self.taken.record
-
-    @property
-    def ours(self) -> bool:
-        """Whether it is still ours to settle."""
-        return self.member.holds(self.taken)
-
-    def work(self, end: End) -> Work:
-        """Return what has to be done for it to end. It is ours."""
-        part, offset = self.taken.part, self.taken.place.offset
-        if end is End.RETRIED or end is End.RELEASED:
-            change = part.retried(offset) if end is End.RETRIED else part.released(offset)
-        else:
-            change = DONE if end is End.DONE else MOVED
-        return Work(self.taken, self.member, change)
+_CATCH_UP = 0.25
+"""Seconds that what was published already may take to come in, beyond those that the caller would wait."""
 
 
 class Engine:
@@ -85,11 +48,12 @@ class Engine:
         self._names = Names(settings.domain)
         self._lease = lease
         self._members: dict[QueueName, Member] = {}
-        self._joining = asyncio.Lock()
-        self._committer = Committer(self._members.values())
-        self._writer = Writer(self._committer)
+        self._cluster = Cluster(settings.connecting())
+        self._ends = Ends(self._cluster, within=settings.timeout)
+        self._joining: dict[QueueName, asyncio.Task[Member]] = {}
+        self._writer = Writer()
         if settings.transactions:
-            self._writer = TransactionalWriter(self._committer, partial(self._producer, session))
+            self._writer = TransactionalWriter(partial(self._producer, session))
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._receipts = 0
@@ -121,23 +85,15 @@ class Engine:
                 self._unseen.pop(receipt, None)
         self._answering = ()
         self._unseen.update(dict.fromkeys(receipt for receipt in disowned if receipt in self._holdings))
-        until = asyncio.get_running_loop().time() + wait
-        members: list[tuple[Member, int]] = []
-        for queue, most in want.queues:
-            members.append((await self._in_time(self._member(queue)), most))
-        for member, _ in members:
-            member.begin_fetch()
         try:
-            while not (taken := await self._once(want, members, until)) and not self._stopped:
-                if asyncio.get_running_loop().time() >= until and not await self._behind(members):
-                    break
-        finally:
-            for member, _ in members:
-                member.end_fetch()
+            self._answering = await self._fetch(want, asyncio.get_running_loop().time() + wait)
+        except TimeoutError:
+            if not any(self._sharing_out(queue) for queue, _ in want.queues):
+                raise
+            await self._in_time(self._cluster.metadata(()))  # it is the group that takes its time
         if self._stopped:
             raise BrokerClosed("the session has ended")
-        self._answering = taken
-        return {receipt: self._holdings[receipt] for receipt in taken}
+        return {receipt: self._holdings[receipt] for receipt in self._answering}
 
     async def finish(self, ends: Sequence[tuple[Receipt, End]], records: Sequence[Record]) -> Sequence[bool]:
         """End deliveries, each with its own receipt; return for each whether it was still held.
@@ -164,27 +120,31 @@ class Engine:
         """Return what is held."""
         return [receipt for receipt, one in self._holdings.items() if one.ours]
 
-    async def leave(self) -> None:
-        """Release all, and say so to the groups. Raises KafkaError."""
-        works = [one.work(End.RELEASED) for one in self._holdings.values() if one.ours]
+    async def leave(self, end: End) -> Sequence[Holding]:
+        """End all that is held this way, and say so to the groups; return what that was. Raises KafkaError."""
+        held = [one for one in self._holdings.values() if one.ours]
         self._holdings.clear()
-        for work in works:
+        for one in held:
+            work = one.work(end)
             work.taken.part.settle({work.taken.place.offset: work.change})
-        await self._committer.flush()
+        await flush_all(member for member in self._members.values() if member.dirty())
+        return held
 
     async def stop(self) -> None:
         """Let go of everything; whoever waits is freed first."""
         self._stopped = True
         self._news.set()
-        for task in self._tasks:
+        tasks = [*self._joining.values(), *self._tasks]
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
         ending: list[Member | Writer] = [*self._members.values(), self._writer]
         for one in ending:
             with suppress(KafkaError, TimeoutError, OSError):
                 async with asyncio.timeout(2.0):
                     await one.stop()
+        await self._cluster.close()
 
     async def suspend(self) -> None:
         """Stop the heartbeats."""
@@ -196,20 +156,50 @@ class Engine:
         for member in self._members.values():
             await member.resume()
 
-    async def _once(self, want: Want, members: Sequence[tuple[Member, int]], until: float) -> Sequence[Receipt]:
+    async def _fetch(self, want: Want, until: float) -> Sequence[Receipt]:
+        found = await self._in_time(asyncio.gather(*(self._member(queue) for queue, _ in want.queues)))
+        members = [(member, most) for member, (_, most) in zip(found, want.queues, strict=True)]
+        with ExitStack() as fetching:
+            for member in found:
+                fetching.enter_context(member.appetite.fetching())
+            while not (taken := await self._once(want, members)) and not self._stopped:
+                now = asyncio.get_running_loop().time()
+                if now >= until and not await self._behind(members, until):
+                    break
+                await self._hear(max(until, now + _CATCH_UP))
+        return taken
+
+    async def _catch_up(self, members: Sequence[tuple[Member, int]], limit: int) -> None:
+        """Give what goes first a moment to come in."""
+        ends = asyncio.get_running_loop().time() + _CATCH_UP
+        while await self._in_time(unread_ahead(members, limit)) and asyncio.get_running_loop().time() < ends:
+            await self._hear(ends)
+            self._news.clear()
+
+    async def _hear(self, until: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._news.wait()
+
+    async def _once(self, want: Want, members: Sequence[tuple[Member, int]]) -> Sequence[Receipt]:
         self._news.clear()
-        taken = self._again(want) or self._take(want.limit, members)
+        taken = self._again(want)
+        if not taken:
+            await self._catch_up(members, want.limit)
+            taken = self._take(want.limit, members)
         if taken:
             # its death would go uncounted else: a task that kills its worker must not do so for ever
-            await self._in_time(self._committer.flush())
+            await self._in_time(flush_all({self._holdings[receipt].member for receipt in taken}))
             return [receipt for receipt in taken if self._holdings[receipt].ours]
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(max(until, asyncio.get_running_loop().time() + _CATCH_UP)):
-                await self._news.wait()
         return ()
 
-    async def _behind(self, members: Sequence[tuple[Member, int]]) -> bool:
-        """Whether the broker has what was not read yet. It has to answer that: an outage is no empty queue."""
+    async def _behind(self, members: Sequence[tuple[Member, int]], until: float) -> bool:
+        """Whether the broker may have what was not read yet. It has to answer that: an outage is no empty queue."""
+        sharing_out = [member.settled_down.wait() for member, _ in members if not member.settled_down.is_set()]
+        if sharing_out and asyncio.get_running_loop().time() < until + self._settings.timeout:
+            with suppress(TimeoutError):
+                await self._in_time(asyncio.gather(*sharing_out))
+            return True
         return any([await self._in_time(member.behind()) for member, _ in members])
 
     async def _in_time(self, call: Awaitable[Any]) -> Any:
@@ -217,21 +207,31 @@ class Engine:
             return await call
 
     async def _member(self, queue: QueueName) -> Member:
-        async with self._joining:
-            if queue not in self._members:
-                member = Member(
-                    queue,
-                    {level: self._names.lane(queue, level) for level in self._settings.priorities},
-                    self._names.group(queue),
-                    options.for_consumer(self._settings, self._lease),
-                    flush=self._last_word,
-                    news=self._news.set,
-                )
-                await member.start()
-                self._members[queue] = member
-                # not a child of the call that happened to be the first
-                self._tasks.add(asyncio.get_running_loop().create_task(member.run(), name=f"reader of {queue}"))
-            return self._members[queue]
+        # not a child of the call that happened to be the first
+        joining = self._joining.get(queue)
+        if joining is None or (joining.done() and (joining.cancelled() or joining.exception() is not None)):
+            joining = asyncio.get_running_loop().create_task(self._join(queue), name=f"joining for {queue}")
+            self._joining[queue] = joining
+        return await asyncio.shield(joining)
+
+    async def _join(self, queue: QueueName) -> Member:
+        member = Member(
+            queue,
+            {level: self._names.lane(queue, level) for level in self._settings.priorities},
+            self._names.group(queue),
+            options.for_consumer(self._settings, self._lease),
+            ends=self._ends,
+            news=self._news.set,
+        )
+        await member.start()
+        self._members[queue] = member
+        self._tasks.add(asyncio.get_running_loop().create_task(member.run(), name=f"reader of {queue}"))
+        return member
+
+    def _sharing_out(self, queue: QueueName) -> bool:
+        """Whether the group of a queue has not agreed yet who reads what."""
+        member = self._members.get(queue)
+        return member is None or not member.settled_down.is_set()
 
     def _producer(self, session: str) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(**options.for_transactions(self._settings, f"{self._names.prefix}tx.{session}"))
@@ -240,13 +240,6 @@ class Engine:
 
     def _membership(self, group: str) -> Membership:
         return next(member.membership for member in self._members.values() if member.group == group)
-
-    async def _last_word(self) -> None:
-        try:
-            async with asyncio.timeout(self._lease / 2):
-                await self._committer.flush_once()
-        except (KafkaError, TimeoutError) as error:
-            _log.info("nothing said before a rebalance: %s", error)
 
     def _take(self, limit: int, members: Iterable[tuple[Member, int]]) -> Sequence[Receipt]:
         receipts: list[Receipt] = []
@@ -257,7 +250,7 @@ class Engine:
                 envelope = envelope_of(record.key, record.value, taken.queue)
                 counts = taken.part.counts(taken.place.offset, counts_of(record.headers))
                 delivery = Delivery(envelope, self._receipts, counts)
-                self._holdings[self._receipts] = Holding(taken, member, delivery)
+                self._holdings[self._receipts] = Holding(taken, member, delivery, taken.part.untold(taken.place.offset))
                 self._unseen[self._receipts] = None
                 receipts.append(self._receipts)
         return receipts

@@ -32,12 +32,14 @@ class Mark:
         attempt: Attempts that failed, beside those that the record itself tells of.
         lost: Sessions that died with it since its last settlement.
         released: Times it was handed back, beside those that the record tells of.
+        untold: Of the sessions that died, those of which no event tells yet.
     """
 
     held: bool = False
     attempt: int = 0
     lost: int = 0
     released: int = 0
+    untold: int = 0
 
 
 HELD = Mark(held=True)
@@ -59,7 +61,7 @@ def write(window: Window, marks: Mapping[int, Mark], heads: Mapping[bytes, bytes
     """
     held = [offset - window.base for offset, mark in marks.items() if mark is HELD]
     chosen = [
-        [offset - window.base, int(mark.held), mark.attempt, mark.lost, mark.released]
+        [offset - window.base, int(mark.held), mark.attempt, mark.lost, mark.released, mark.untold]
         for offset, mark in marks.items()
         if mark is not HELD and mark != _PLAIN
     ]

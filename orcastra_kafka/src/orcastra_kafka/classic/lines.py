@@ -48,15 +48,20 @@ class Lines:
 
     Args:
         heads: Of keys whose first task went through a scheduler, by which id it comes, or came, back.
+
+    Attributes:
+        used: Whether there ever was a key.
     """
 
     def __init__(self, heads: Mapping[bytes, bytes]) -> None:
         self.heads = dict(heads)
+        self.used = bool(heads)
         self._going: set[bytes] = set()
         self._waiting: dict[bytes, deque[Any]] = {}
 
     def admit(self, record: Any, key: bytes) -> bool:
         """Whether a record that was read may go; else it waits for its turn."""
+        self.used = True
         if key not in self._going and self.heads.get(key) in (None, _name(record)):
             self._going.add(key)
             return True

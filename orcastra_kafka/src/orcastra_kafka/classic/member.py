@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-import attrs
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from orcastra_core.model.names import QueueName
 from orcastra_kafka.classic import private
+from orcastra_kafka.classic.appetite import Appetite
 from orcastra_kafka.classic.assignment import Stand
+from orcastra_kafka.classic.committer import Committer
+from orcastra_kafka.classic.ends import Ends
 from orcastra_kafka.classic.messages import Membership
-from orcastra_kafka.classic.part import Part, Place
+from orcastra_kafka.classic.part import Part, Place, Taken
 
 _log = logging.getLogger("orcastra.kafka")
 
 _POLL = 0.1
 """Seconds between two looks around, at the longest."""
-_SATED = 0.2
-"""Seconds without a fetch after which idle partitions are for others."""
-_AGAIN = 0.5
-"""Seconds from one rebalance that this member asked for to the next, at least."""
-
-
-@attrs.frozen
-class Taken:
-    """A record that was handed out, and where it has to be settled."""
-
-    queue: QueueName
-    place: Place
-    record: Any
-    part: Part
+_NEAR = 100
+"""Records that are read in a moment."""
 
 
 class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
@@ -45,7 +35,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         topics: Its topics by priority, the highest first.
         group: The group's id.
         options: For aiokafka's consumer: servers, security, timeouts.
-        flush: Commits what is dirty; awaited before partitions may go to somebody else.
+        ends: Tells where partitions begin and end.
         news: Called whenever there is something to hand out.
     """
 
@@ -56,7 +46,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         group: str,
         options: Mapping[str, Any],
         *,
-        flush: Callable[[], Awaitable[None]],
+        ends: Ends,
         news: Callable[[], None],
     ) -> None:
         self.queue = queue
@@ -64,29 +54,25 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self._topics = topics
         self._levels = {topic: level for level, topic in topics.items()}
         self._options = options
-        self._flush = flush
+        self._ends = ends
+        self.committer = Committer(self)
         self._news = news
         self._parts: dict[TopicPartition, Part] = {}
         self._grants = 0
         self._generation = -1
-        self._company = False
         self._turn = 0
-        self._fetching = 0
-        self._fetched_at = 0.0
-        self._joined_at = 0.0
-        self._told_sated = False
-        self._suspended = False
+        self.appetite = Appetite()
         self.settled_down = asyncio.Event()
         """Set but for the time of a rebalance."""
         self._agreed = asyncio.Event()
+        self.joining = False
         self.assignments = 0
 
     async def start(self) -> None:
         """Join the group. Raises KafkaError."""
-        self._fetched_at = self._now()
         self._consumer = AIOKafkaConsumer(
             group_id=self.group,
-            partition_assignment_strategy=(private.assignor(self._stand, self._told),),
+            partition_assignment_strategy=(private.assignor(self._stand, self.appetite.told),),
             **self._options,
         )
         self._consumer.subscribe(list(self._levels), listener=self)
@@ -109,35 +95,34 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 _log.warning("reading %s: %s; going on", self.queue, error)
                 await asyncio.sleep(_POLL)  # noqa: TID251 - between two tries
                 continue
-            for place, records in found.items():
-                part = self._parts.get(place)
-                if part is not None and self.settled_down.is_set():
-                    if part.begins_anew(records):
-                        part = self._parts[place] = self._part(place, records[0].offset, "")
-                    part.add(records)
-            if found:
-                self._news()
-            self._mind_the_fill()
-            self._mind_the_company()
+            if self.settled_down.is_set():
+                self._take_in(found)
+            self._look_around()
+
+    def _take_in(self, found: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        for place, records in found.items():
+            part = self._parts.get(place)
+            if part is not None:
+                if part.begins_anew(records):
+                    part = self._parts[place] = self._part(place, records[0].offset, "")
+                part.add(records)
+        moved = [part.reach(private.position(self._consumer, place)) for place, part in self._parts.items()]
+        if found or any(moved):
+            self._news()
 
     @property
     def parts(self) -> Collection[Part]:
         """The partitions in our hands."""
         return self._parts.values()
 
-    def begin_fetch(self) -> None:
-        """Somebody is waiting for deliveries."""
-        self._fetching += 1
-        self._fetched_at = self._now()
-
-    def end_fetch(self) -> None:
-        """He waits no longer."""
-        self._fetching -= 1
-        self._fetched_at = self._now()
-
     def take(self, limit: int) -> list[Taken]:
-        """Hand out what is ready, higher levels first, the partitions of a level in turn."""
+        """Hand out what is ready, higher levels first, the partitions of a level in turn.
+
+        Nothing while the group shares out anew: it has been told already where we have work in hand.
+        """
         taken: list[Taken] = []
+        if not self.settled_down.is_set():
+            return taken
         self._turn += 1
         everything = [part for _, part in sorted(self._parts.items())]
         for level in self._topics:
@@ -153,15 +138,37 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 parts = [part for part in parts if part.ready(level)]
         return taken
 
+    @property
+    def levels(self) -> Collection[int]:
+        """The priorities that it reads, the highest first."""
+        return self._topics.keys()
+
+    def ready(self, level: int) -> int:
+        """How many of a priority are ready to be handed out."""
+        return sum(part.ready(level) for part in self._parts.values()) if self.settled_down.is_set() else 0
+
+    async def unread(self, levels: Collection[int]) -> bool:
+        """Ask the broker whether there is more of these priorities than was read. Raises KafkaError."""
+        ordered = any(part.ordered for part in self._parts.values())  # theirs lie in one topic, whatever they are
+        asked = {place for place in self._parts if self._levels[place.topic] in levels}
+        if not self.settled_down.is_set():
+            return True
+        left = await self._left(self._parts.keys() if ordered else asked)
+        return any(number for place, number in left.items() if place in asked or number < _NEAR)
+
     async def behind(self) -> bool:
         """Ask the broker whether there is more than was read. Raises KafkaError."""
-        places = [place for place, part in self._parts.items() if not part.full]
-        if not places:  # nothing is ours: any answer will do
-            await private.committed(self._consumer, [TopicPartition(next(iter(self._levels)), 0)])
-            return False
-        ends = await self._consumer.end_offsets(places)
-        missing = [place for place in places if place in self._parts and self._parts[place].next < ends[place]]
-        return any([await self._consumer.position(place) < ends[place] for place in missing])
+        if any(not part.full for part in self._parts.values()):
+            return any((await self._left(self._parts.keys())).values())
+        # nothing is ours, or there is room for nothing: any answer will do
+        await private.committed(self._consumer, [TopicPartition(next(iter(self._levels)), 0)])
+        return False
+
+    async def _left(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Ask how much there is in partitions with room that was not read."""
+        places = [place for place in places if not self._parts[place].full]
+        ends = await self._ends.last(places) if places else {}
+        return {place: max(0, end - self._parts[place].next) for place, end in ends.items() if place in self._parts}
 
     def holds(self, one: Taken) -> bool:
         """Whether it is still ours to settle."""
@@ -203,12 +210,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
 
     async def suspend(self) -> None:
         """Stop the heartbeats, and ask the group for nothing."""
-        self._suspended = True
+        self.appetite.suspended = True
         await private.stop_heartbeats(self._consumer)
 
     async def resume(self) -> None:
         """Beat again."""
-        self._suspended = False
+        self.appetite.suspended = False
         private.start_heartbeats(self._consumer)
 
     # -- what aiokafka calls
@@ -217,12 +224,18 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         """Leave word of what is done, before anybody else can begin to read. What is ours is not given up yet."""
         self._generation = private.generation(self._consumer)
         self.settled_down.clear()
-        if self._parts:
-            await self._flush()
+        try:
+            async with asyncio.timeout(self._options["session_timeout_ms"] / 2000):
+                await self.committer.flush_once()
+        except (private.KafkaError, TimeoutError) as error:
+            _log.info("%s: nothing said before a rebalance: %s", self.queue, error)
+        finally:
+            self.joining = True
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Go on with what stayed ours, begin with what is new; the rest is lost."""
-        self._joined_at = self._now()
+        self.appetite.agreed()
+        self.joining = False
         try:
             await self._take_over(assigned)
         except private.KafkaError as error:
@@ -232,7 +245,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
     async def _take_over(self, assigned: Collection[TopicPartition]) -> None:
         said = await private.committed(self._consumer, assigned)
         unknown = [place for place in assigned if said.get(place, (-1, ""))[0] < 0]
-        first = await self._consumer.beginning_offsets(unknown) if unknown else {}
+        first = await self._ends.first(unknown) if unknown else {}
         kept: dict[TopicPartition, Part] = {}
         for place in assigned:
             word = said.get(place, (-1, ""))
@@ -261,38 +274,16 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
     def _stand(self, topics: Sequence[str]) -> Stand:
         busy = {(place.topic, place.partition) for place, part in self._parts.items() if part.held}
         owned = {(place.topic, place.partition) for place in self._parts}
-        self._told_sated = self._sated()
-        return Stand(topics, self._generation, frozenset(busy), frozenset(owned), self._told_sated)
+        return Stand(topics, self._generation, frozenset(busy), frozenset(owned), self.appetite.tell())
 
-    def _told(self, company: bool) -> None:
-        self._company = company
-
-    # -- what a look around minds
-
-    def _sated(self) -> bool:
-        return not self._fetching and self._now() - self._fetched_at > _SATED
-
-    def _mind_the_fill(self) -> None:
+    def _look_around(self) -> None:
         paused = self._consumer.paused()
         for place, part in self._parts.items():
             if part.full and place not in paused:
                 self._consumer.pause(place)
             elif not part.full and place in paused:
                 self._consumer.resume(place)
-
-    def _mind_the_company(self) -> None:
-        """Have partitions shared out again once we stop asking, or ask again: others wait for them, or we do."""
-        if (
-            self._suspended
-            or not self._company
-            or not self.settled_down.is_set()
-            or self._now() - self._joined_at < _AGAIN
-        ):
-            return
-        waiting = any(len(part) and not part.held for part in self._parts.values())
-        hungry = self._fetching and not any(map(len, self._parts.values()))
-        if (self._sated() and not self._told_sated and waiting) or (hungry and self._told_sated):
+        parts = self._parts.values()
+        waiting, fed = any(len(part) and not part.held for part in parts), any(map(len, parts))
+        if self.settled_down.is_set() and self.appetite.has_changed(waiting=waiting, fed=fed):
             private.join_again(self._consumer)
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()

@@ -19,8 +19,10 @@ def for_consumer(settings: Settings, lease: float) -> dict[str, Any]:
         "rebalance_timeout_ms": _ms(max(lease, _REBALANCE)),
         # a join may take as long as the slowest member
         "request_timeout_ms": _ms(max(lease, _REBALANCE) + settings.timeout),
-        "fetch_max_wait_ms": 500,
+        # a fetch that is parked keeps one for other partitions waiting, after a rebalance too
+        "fetch_max_wait_ms": 100,
         "retry_backoff_ms": 50,
+        "metadata_max_age_ms": 2000,  # topics come, go and grow
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "isolation_level": "read_committed",

@@ -11,6 +11,7 @@ import attrs
 from aiokafka.structs import TopicPartition
 
 from orcastra_core.model.counts import Counts
+from orcastra_core.model.names import QueueName
 from orcastra_kafka.classic.ledger import HELD, Mark, read, width, write
 from orcastra_kafka.classic.lines import Lines, foresee, key_of, level_of
 
@@ -63,6 +64,8 @@ class Part:
     Attributes:
         next: The offset behind the last that was read.
         dirty: Whether there is something to commit.
+        changed: How often something was settled.
+        told: How much of that is committed.
     """
 
     def __init__(
@@ -81,11 +84,13 @@ class Part:
         self.window, marks, heads = read(offset, metadata)
         # whoever held these did not end in order
         self.marks = {
-            at: attrs.evolve(mark, held=False, lost=mark.lost + 1) if mark.held else mark for at, mark in marks.items()
+            at: attrs.evolve(mark, held=False, lost=mark.lost + 1, untold=mark.untold + 1) if mark.held else mark
+            for at, mark in marks.items()
         }
         self.next = offset
         self.held: dict[int, Any] = {}
         self.dirty = False
+        self.changed = self.told = 0
         self._ready: dict[int, deque[Any]] = {}
         self._lines = Lines(heads)
         self._said: deque[tuple[int, str]] = deque([(offset, metadata)], maxlen=_WORDS)
@@ -97,6 +102,11 @@ class Part:
     def ready(self, level: int) -> int:
         """How many of them are of this priority."""
         return len(self._ready.get(level, ()))
+
+    @property
+    def ordered(self) -> bool:
+        """Whether there are ordering keys in it."""
+        return self._lines.used
 
     @property
     def full(self) -> bool:
@@ -118,6 +128,14 @@ class Part:
                 key = key_of(record)
                 if key is None or self._lines.admit(record, key):
                     self._queue(record).append(record)
+
+    def reach(self, offset: int) -> bool:
+        """Take in that the log was read up to here; return whether that is new: ends of transactions are no records."""
+        if offset <= self.next:
+            return False
+        self.window.skip(self.next, offset)
+        self.next = offset
+        return True
 
     def take(self, limit: int, level: int = 0) -> Sequence[Any]:
         """Hand out at most ``limit`` records of a priority."""
@@ -147,17 +165,27 @@ class Part:
         for record in behind:
             self._queue(record).append(record)
         self.window.finish([offset for offset, change in changes.items() if change.mark is None])
+        self.changed += 1
         self.dirty = self.dirty or not told
 
     def retried(self, offset: int) -> Change:
         """Return what an attempt that failed makes of an offset: it goes behind what is ready."""
         mark = self.marks[offset]
-        return Change(attrs.evolve(mark, held=False, attempt=mark.attempt + 1, lost=0))
+        return Change(attrs.evolve(mark, held=False, attempt=mark.attempt + 1, lost=0, untold=0))
 
     def released(self, offset: int) -> Change:
         """Return what being handed back makes of an offset: it goes before what is ready."""
         mark = self.marks[offset]
-        return Change(attrs.evolve(mark, held=False, released=mark.released + 1, lost=0), ahead=True)
+        return Change(attrs.evolve(mark, held=False, released=mark.released + 1, lost=0, untold=0), ahead=True)
+
+    def bereaved(self, offset: int) -> Change:
+        """Return what the end of its session makes of an offset, if that is told of: it goes before what is ready."""
+        mark = self.marks[offset]
+        return Change(attrs.evolve(mark, held=False, lost=mark.lost + 1, untold=0), ahead=True)
+
+    def untold(self, offset: int) -> int:
+        """Return how many sessions died with it of which no event tells."""
+        return self.marks[offset].untold
 
     def counts(self, offset: int, first: Counts) -> Counts:
         """Return the counts of a record that came with ``first``."""
@@ -192,3 +220,13 @@ class Part:
         if key_of(record) is not None and (own := level_of(record)) in self._levels:
             level = own
         return self._ready.setdefault(level, deque())
+
+
+@attrs.frozen
+class Taken:
+    """A record that was handed out, and where it has to be settled."""
+
+    queue: QueueName
+    place: Place
+    record: Any
+    part: Part

@@ -90,6 +90,16 @@ async def committed(
         await asyncio.sleep(_PAUSE)  # noqa: TID251 - between two questions
 
 
+def position(consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
+    """Return the offset behind the last record that was given out; -1 before the first is asked for."""
+    subscription = consumer._subscription.subscription
+    assignment = None if subscription is None else subscription.assignment
+    if assignment is None or place not in assignment.tps:
+        return -1
+    state = assignment.state_value(place)
+    return state.position if state.has_valid_position else -1
+
+
 def generation(consumer: AIOKafkaConsumer) -> int:
     """Return the number of the group's last agreement that this member was part of."""
     number: int = consumer._coordinator.generation
@@ -173,6 +183,7 @@ __all__ = [
     "is_broken",
     "join_again",
     "membership",
+    "position",
     "start_heartbeats",
     "stop_heartbeats",
 ]

@@ -14,7 +14,9 @@ from orcastra_kafka.server import NOTES, ServerFacts, durability, limits, where
 from orcastra_kafka.settings import Settings
 from orcastra_kafka.share.cluster import Cluster
 
-CLASSIC = frozenset({Cap.PRIORITY, Cap.ORDERED_KEY, Cap.EVENTS, Cap.RESULTS, Cap.DEAD_LETTERS, Cap.ATOMIC_SETTLE})
+CLASSIC = frozenset(
+    {Cap.PRIORITY, Cap.ORDERED_KEY, Cap.EVENTS, Cap.RESULTS, Cap.DEAD_LETTERS, Cap.SCHEDULES, Cap.ATOMIC_SETTLE}
+)
 """What the classic lane offers at most."""
 
 _SESSION_LEAST = "group.min.session.timeout.ms"

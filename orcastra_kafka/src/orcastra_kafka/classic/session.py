@@ -10,14 +10,17 @@ from typing import ParamSpec, TypeVar
 from orcastra_core.interfaces.session import Session
 from orcastra_core.liveness.io_thread import IoThread
 from orcastra_core.model.delivery import Delivery, Receipt, Want
-from orcastra_core.model.errors import BrokerClosed, BrokerError
+from orcastra_core.model.errors import BrokerClosed, BrokerError, BrokerTimeout, BrokerUnavailable
 from orcastra_core.model.names import QueueName, SessionId
-from orcastra_core.model.session import Signal
-from orcastra_core.model.settlement import STALE, Complete, Dead, Done, Moved, Release, Retry, Settled, Settlement
+from orcastra_core.model.session import DueSoon, Lost, Signal
+from orcastra_core.model.settlement import STALE, Done, Failed, Moved, Release, Retry, Settled, Settlement
+from orcastra_core.serialization import event_codec
 from orcastra_kafka import settle_share
-from orcastra_kafka.classic.engine import End, Engine, Holding
+from orcastra_kafka.classic.engine import Engine
+from orcastra_kafka.classic.holding import End, Holding
 from orcastra_kafka.core import Core
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
+from orcastra_kafka.heirs import losses_of
 from orcastra_kafka.producer import Record
 from orcastra_kafka.publish import event_record
 
@@ -58,6 +61,8 @@ class ClassicSession(Session):
         self._settles: dict[int, asyncio.Task[Sequence[Settled]]] = {}
         self._last = 0
         self._closed = asyncio.Event()
+        self._ears = asyncio.Event()
+        core.due_soon.listen(self._ears)
 
     async def begin(self, queues: Sequence[QueueName]) -> None:
         """Start the thread, and connect there. Groups are joined by the first fetch. Raises BrokerError."""
@@ -117,16 +122,18 @@ class ClassicSession(Session):
             raise
 
     async def signals(self, *, wait: float) -> Sequence[Signal]:
-        """There is nothing to tell but an outage, and that is asked for every now and then."""
+        """Nobody tells of an outage: it is asked for every now and then."""
         self._check()
         until = self._core.loop.time() + wait
         while (left := until - self._core.loop.time()) > 0:
             try:
                 async with asyncio.timeout(min(left, self._core.settings.timeout)):
-                    await self._closed.wait()
+                    await self._ears.wait()
             except TimeoutError:
                 pass
             self._check()
+            if self._core.due_soon.heard(self._ears):
+                return [DueSoon()]
             await self._reach()
         return []
 
@@ -143,7 +150,7 @@ class ClassicSession(Session):
             return
         try:
             async with asyncio.timeout(_FAREWELL):
-                await self._call(self._made.leave)
+                await self._call(self._made.leave, End.RELEASED)
         except (BrokerError, TimeoutError) as error:
             _log.debug("session %s left without a word: %s", self.id, error)
         finally:
@@ -152,15 +159,24 @@ class ClassicSession(Session):
     async def expire(self) -> int:
         """End it as its death would: what it holds is handed out again, ``lost`` + 1. Return how much that is."""
         await self._reach()
-        held = len(self._holding)
+        lost = await self._call(self._made.leave, End.LOST)
         await self.drop()
-        return held
+        now, told = self._core.clock.now(), b""
+        for one in lost:
+            counts = one.delivery.counts.bereaved()
+            told += losses_of(one.delivery, one.taken.queue, one.untold, now)
+            told += event_codec.lost(Lost(one.delivery.envelope.id, one.taken.queue, counts, self.id), now)
+        if told:
+            await self._core.ensure_events()
+            await self._core.producer.send([event_record(self._core, told)])
+        return len(lost)
 
     async def drop(self) -> None:
         """End it without giving anything back: it leaves its groups, and what it held counts as lost."""
         if self._closed.is_set():
             return
         self._closed.set()
+        self._ears.set()
         self._ended(self)
         settling = list(self._settles.values())
         for task in settling:
@@ -188,13 +204,17 @@ class ClassicSession(Session):
         for item, settlement in zip(items, batch, strict=True):
             if isinstance(settlement, (Retry, Release)):
                 item.records.clear()  # it stays where it is
+            if isinstance(item.held, Holding) and item.held.untold and item.answer is None:
+                told = losses_of(item.held.delivery, item.held.taken.queue, item.held.untold, self._core.clock.now())
+                item.events = told + item.events
         if self._core.settings.transactions:
-            await make_room(self._core, [batch[n] for n, item in enumerate(items) if item.answer is None])
+            await settle_share.make_room(self._core, items, batch)
             await self._transact(items, batch)
         else:
             await settle_share.leave_behind(self._core, items, batch)
             live = [n for n, item in enumerate(items) if item.answer is None]
             await self._finish(items, batch, live, [])
+        _raise_if_unheard(items)
         for settlement, item in zip(batch, items, strict=True):
             if item.answer is STALE or isinstance(item.answer, Done):
                 self._holding.pop(settlement.delivery.receipt, None)
@@ -210,7 +230,7 @@ class ClassicSession(Session):
             live = places
             try:
                 while live := [n for n in live if items[n].answer is None]:
-                    events = b"".join(batch[n].events for n in live)
+                    events = b"".join(items[n].events for n in live)
                     records = [record for n in live for record in items[n].records]
                     records += [event_record(self._core, events)] if events else []
                     await self._finish(items, batch, live, records)
@@ -263,22 +283,17 @@ class ClassicSession(Session):
             raise translate(error, self._core.where) from error
 
 
+def _raise_if_unheard(items: Sequence[settle_share.Item]) -> None:
+    """Raise what kept all of a batch from taking effect, if the broker did not answer: the same may be tried again."""
+    errors = [item.answer.error if isinstance(item.answer, Failed) else None for item in items]
+    for error in errors:
+        if isinstance(error, BrokerUnavailable | BrokerTimeout) and all(errors):
+            raise error
+
+
 def _end(settlement: Settlement) -> End:
     if isinstance(settlement, Retry):
         return End.RETRIED
     if isinstance(settlement, Moved):
         return End.MOVED
     return End.RELEASED if isinstance(settlement, Release) else End.DONE
-
-
-async def make_room(core: Core, batch: Sequence[Settlement]) -> None:
-    """Make sure that the topics are there to which settlements of this batch write. Raises BrokerError."""
-    ends = [item for item in batch if isinstance(item, (Complete, Dead))]
-    if queues := {envelope.queue for item in ends for envelope in item.emit}:
-        await core.ensure_queues(list(queues))
-    if ends:
-        await core.ensure_results()
-    if any(isinstance(item, Dead) for item in ends):
-        await core.ensure_dead()
-    if any(item.events for item in batch):
-        await core.ensure_events()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 
@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from orcastra_kafka.classic.committer import Committer, said
-from orcastra_kafka.classic.member import Member, Taken
-from orcastra_kafka.classic.part import Change, Part
+from orcastra_kafka.classic.committer import said
+from orcastra_kafka.classic.member import Member
+from orcastra_kafka.classic.part import Change, Part, Taken
 from orcastra_kafka.classic.private import KafkaError, is_broken
 from orcastra_kafka.producer import Record
 
@@ -48,9 +48,6 @@ class Writer:
     Lives in the I/O thread's loop, like all of these.
     """
 
-    def __init__(self, committer: Committer) -> None:
-        self.committer = committer
-
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
 
@@ -67,11 +64,13 @@ class Writer:
         """
         assert not records
         live = [work for work in works if work.ours]
+        settled: dict[Part, int] = {}
         for _, parts, changes in _by_group(live).values():
             for place, part in parts.items():
                 part.settle(changes[place])
-        await self.committer.flush()
-        over = {work for work in live if work.member.reads(work.taken.part)}
+                settled[part] = part.changed
+        await flush_all({work.member for work in live})
+        over = {work for work in live if work.taken.part.told >= settled[work.taken.part]}
         return [work in over for work in works]
 
 
@@ -79,12 +78,10 @@ class TransactionalWriter(Writer):
     """Records and commit in one transaction: all of a batch or nothing of it.
 
     Args:
-        committer: Of the same session.
         make: Makes the producer, and another one when that breaks: it ends what the one before has left open.
     """
 
-    def __init__(self, committer: Committer, make: Callable[[], AIOKafkaProducer]) -> None:
-        super().__init__(committer)
+    def __init__(self, make: Callable[[], AIOKafkaProducer]) -> None:
         self._make = make
         self._made: AIOKafkaProducer | None = None
 
@@ -103,11 +100,14 @@ class TransactionalWriter(Writer):
                 return await self._try(works, records)
             except CommitFailedError:  # the group shares out anew: what is still ours then is to be tried again
                 for member, assignments in seen.items():
-                    member.join_again()
+                    if not member.joining:  # it was the coordinator who said so; aiokafka has not heard it
+                        member.join_again()
                     await member.agreed_after(assignments)
 
     async def _try(self, works: Sequence[Work], records: Sequence[Record]) -> Sequence[bool]:
-        async with self.committer.alone():
+        async with AsyncExitStack() as turns:
+            for member in dict.fromkeys(work.member for work in works):
+                await turns.enter_async_context(member.committer.alone())
             live = {work for work in works if work.ours}
             if live and (len(live) == len(works) or not records):
                 groups = _by_group([work for work in works if work in live])
@@ -175,6 +175,11 @@ class TransactionalWriter(Writer):
             )
         if sent:
             await asyncio.gather(*sent)
+
+
+async def flush_all(members: Iterable[Member]) -> None:
+    """Commit what these have to say, side by side. Raises KafkaError."""
+    await asyncio.gather(*(member.committer.flush() for member in members))
 
 
 async def _took_effect(

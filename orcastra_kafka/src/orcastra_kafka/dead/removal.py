@@ -73,7 +73,7 @@ class Removals:
                     raise BrokerClosed("the broker was closed")
                 try:
                     await transactions.begin()
-                    at = await read_on(self.core, topic, partition, at, scan)
+                    at = await read_on(self.core, topic, partition, at, scan, certain=True)
                     if done := scan.removed(mine):
                         return done
                     gone, records = self._plan(scan, limit, instead, mine)

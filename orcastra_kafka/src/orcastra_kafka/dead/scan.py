@@ -10,15 +10,11 @@ from orcastra_kafka import logs
 from orcastra_kafka.core import Core
 from orcastra_kafka.dead.letters import is_letter, removed_by
 from orcastra_kafka.logs import Entry
-from orcastra_kafka.patience import led, pause
-from orcastra_kafka.protocol.log import LATEST, ListOffsets
-from orcastra_kafka.share.errors import check
 from orcastra_kafka.share.metadata import TopicFacts
 
 ROOM = 2000
 """Ids that are kept in mind at a time; those behind them are for another reading."""
 _MOST_BYTES = 64 << 20
-_PAUSE = 0.005
 
 
 class Scan:
@@ -101,32 +97,28 @@ async def letters(
         after = scan.behind
 
 
-async def read_on(core: Core, topic: TopicFacts, partition: int, begin: int, scan: Scan) -> int:
+async def read_on(
+    core: Core, topic: TopicFacts, partition: int, begin: int, scan: Scan, *, certain: bool = False
+) -> int:
     """Read a partition from ``begin`` on; return the offset up to which it was read.
 
-    That is behind all that was confirmed before the call: a transaction that is about to end is waited for.
+    That is behind all that was confirmed before the call.
+
+    Args:
+        core, topic, partition, begin, scan: What to read, and into what.
+        certain: Whether nothing of what was there may be missed, not even what a transaction has open.
+
+    Raises:
+        BrokerTimeout: A transaction does not end.
+        KafkaError, OSError, TimeoutError: The brokers were not to be had.
     """
-    end = await _settled_end(core, topic, partition)
+    within = core.settings.timeout if certain else logs.MARKERS
+    end, settled = await logs.settled_end(core, topic, partition, within=within)
+    if certain and not settled:
+        raise BrokerTimeout(f"{core.where}: a transaction that wrote to {topic.name} does not end")
     async for page in logs.read(core, topic, partition, begin):
         scan.add(page)
     return end
-
-
-async def _settled_end(core: Core, topic: TopicFacts, partition: int) -> int:
-    async def ask() -> int:
-        facts = await core.cluster.topic(topic.name)
-        request = ListOffsets(topic.name, {partition: LATEST}, committed=False)
-        error, offset = (await core.cluster.ask(facts.leaders[partition], request))[partition]
-        check(error, doing=f"the end of {topic.name}")
-        return offset
-
-    end = await led(ask, within=core.settings.timeout)
-    until = core.loop.time() + core.settings.timeout
-    while (settled := await logs.offset_at(core, topic, partition, LATEST)) < end:
-        if core.loop.time() >= until:
-            raise BrokerTimeout(f"{core.where}: a transaction that wrote to {topic.name} does not end")
-        await pause(_PAUSE)
-    return settled
 
 
 def _size(entry: Entry | None) -> int:

@@ -22,10 +22,11 @@ class Page:
 
     Attributes:
         error: 0: none; 1: the offset is not, or no longer, there.
-        end: The offset behind its last record.
+        end: The offset behind its last record that is committed.
         start: The offset of its first.
         records: Record batches; the first may begin before the offset that was asked for.
         aborted: Producers whose transaction was aborted, and the offset that it began at.
+        high: The offset behind its last record, committed or not.
     """
 
     error: int
@@ -33,6 +34,7 @@ class Page:
     start: int
     records: bytes = attrs.field(repr=False)
     aborted: Sequence[tuple[int, int]] = ()
+    high: int = -1
 
 
 @attrs.frozen(kw_only=True)
@@ -114,6 +116,7 @@ class Fetch(Request[Mapping[Partition, Page]]):
                 row[4],
                 row[7] or b"",
                 [one[:2] for one in row[5] or ()],
+                row[2],
             )
             for topic, rows, _ in said.topics
             for row in rows

@@ -36,14 +36,19 @@ Due: TypeAlias = tuple[bytes, Entry]
 
 
 class Calendar:
-    """Keys by the moment to look at them. Moments are Unix seconds."""
+    """Keys by the moment to look at them. Moments are Unix seconds.
 
-    def __init__(self) -> None:
+    Args:
+        now: What is near is reckoned from here, to begin with.
+    """
+
+    def __init__(self, now: float) -> None:
         self._near: list[tuple[float, int, bytes, Entry]] = []
         self._until = 0.0
         self._hours: dict[int, dict[bytes, Entry]] = {}
         self._least: dict[int, float] = {}
         self._tickets = 0
+        self._come_near(now)
 
     @property
     def near(self) -> int:
@@ -60,8 +65,10 @@ class Calendar:
             heapq.heappush(self._near, (entry.look, entry.ticket, key, entry))
             return
         hour = int(entry.look // HOUR)
-        self._hours.setdefault(hour, {})[key] = entry
-        self._least[hour] = min(entry.look, self._least.get(hour, entry.look))
+        entries = self._hours.setdefault(hour, {})
+        if not entries or entry.look < self._least.get(hour, float("-inf")):
+            self._least[hour] = entry.look
+        entries[key] = entry
 
     def drop(self, key: bytes, entry: Entry) -> None:
         """Take an entry's place away."""
@@ -75,9 +82,9 @@ class Calendar:
         if entries is None or entries.pop(key, None) is None:
             return
         if not entries:
-            del self._hours[hour], self._least[hour]
-        elif self._least[hour] == entry.look:
-            self._least[hour] = min(one.look for one in entries.values())
+            del self._hours[hour]
+        if not entries or self._least.get(hour) == entry.look:
+            self._least.pop(hour, None)  # it is looked for when it is asked for
 
     def due(self, now: float, limit: int) -> list[Due]:
         """Take what is to be looked at, earliest first; ``restore`` what stays as it is."""
@@ -87,6 +94,12 @@ class Calendar:
             _, ticket, key, entry = heapq.heappop(self._near)
             if entry.ticket == ticket:
                 found.append((key, entry))
+        return found
+
+    def peek(self, now: float, limit: int) -> list[Due]:
+        """Return what is to be looked at, earliest first."""
+        found = self.due(now, limit)
+        self.restore(found)
         return found
 
     def restore(self, due: Iterable[Due]) -> None:
@@ -102,7 +115,12 @@ class Calendar:
             heapq.heappop(self._near)
         if self._near:
             return self._near[0][0]
-        return min(self._least.values(), default=None)
+        if not self._hours:
+            return None
+        hour = min(self._hours)
+        if hour not in self._least:
+            self._least[hour] = min(entry.look for entry in self._hours[hour].values())
+        return self._least[hour]
 
     def _come_near(self, now: float) -> None:
         """Move the hours that begin within the next one into the heap."""
@@ -110,6 +128,6 @@ class Calendar:
             return
         self._until = (int((now + HOUR) // HOUR) + 1) * HOUR
         for hour in [hour for hour in self._hours if hour * HOUR < self._until]:
-            del self._least[hour]
+            self._least.pop(hour, None)
             for key, entry in self._hours.pop(hour).items():
                 self.put(key, entry)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 
 from orcastra_kafka.core import Core
+from orcastra_kafka.errors import CLIENT_ERRORS
 from orcastra_kafka.patience import led
 from orcastra_kafka.protocol.log import Fetch, Page
 from orcastra_kafka.schedule.messages import RealEnds
-from orcastra_kafka.share.errors import LEADER_MOVED, ShareError, check
+from orcastra_kafka.share.errors import KafkaCode, ShareError, check
 from orcastra_kafka.share.metadata import TopicFacts
 from orcastra_kafka.share.private import MemoryRecords
+
+T = TypeVar("T")
 
 _AROUND = 256 << 10
 """Bytes that are read at once where single records are wanted."""
@@ -81,6 +85,7 @@ class Log:
     def __init__(self, core: Core, facts: TopicFacts) -> None:
         self._core = core
         self.facts = facts
+        self._stale = False
 
     @classmethod
     async def open(cls, core: Core) -> Log:
@@ -110,11 +115,11 @@ class Log:
             for leader, numbers in by_leader.items():
                 said = await self._core.cluster.ask(leader, RealEnds.of(self.facts.name, numbers))
                 for number, (error, offset) in said.items():
-                    await self._check(error)
+                    check(error, doing=f"the end of {self.facts.name}")
                     ends[number] = offset
             return ends
 
-        return await led(ask)
+        return await self._led(ask)
 
     async def page(self, partition: int, offset: int, max_bytes: int = 4 << 20) -> Page:
         """Return what a partition has behind an offset."""
@@ -123,10 +128,10 @@ class Log:
         async def ask() -> Page:
             request = Fetch(offsets={at: offset}, max_bytes=max_bytes)
             page = (await self._core.cluster.ask(self.facts.leaders[partition], request))[at]
-            await self._check(page.error)
+            check(page.error, doing=f"reading {self.facts.name}")
             return page
 
-        return await led(ask)
+        return await self._led(ask)
 
     async def values(self, partition: int, offsets: Sequence[int]) -> Mapping[int, bytes]:
         """Return the values of single records, by offset; what was compacted away is missing."""
@@ -144,9 +149,19 @@ class Log:
             wanted = [offset for offset in wanted if offset >= behind]
         return found
 
-    async def _check(self, error: int) -> None:
-        if error in LEADER_MOVED:
-            facts = await self._core.cluster.topic(self.facts.name)
-            if facts.id == self.facts.id:
-                self.facts = facts
-        check(error, doing=f"the topic {self.facts.name}")
+    async def _led(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask those who lead; after an error they are looked up anew, which may be for the next call to do."""
+
+        async def attempt() -> T:
+            if self._stale:
+                facts = await self._core.cluster.topic(self.facts.name)
+                if facts.id != self.facts.id:
+                    raise ShareError(KafkaCode.UNKNOWN_TOPIC_ID, doing=f"topic {facts.name}")
+                self.facts, self._stale = facts, False
+            try:
+                return await ask()
+            except CLIENT_ERRORS:
+                self._stale = True
+                raise
+
+        return await led(attempt)

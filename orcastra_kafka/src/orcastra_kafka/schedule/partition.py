@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
 
-from orcastra_core.model.errors import AuthenticationFailed, BrokerTimeout
+from orcastra_core.model.errors import BrokerTimeout
 from orcastra_kafka.core import Core
+from orcastra_kafka.errors import CLIENT_ERRORS
+from orcastra_kafka.logs import next_offset, offset_at
 from orcastra_kafka.patience import pause
-from orcastra_kafka.logs import next_offset
+from orcastra_kafka.producer import MAX_BATCH_BYTES, Record
+from orcastra_kafka.protocol.log import EARLIEST
 from orcastra_kafka.schedule.calendar import Due
 from orcastra_kafka.schedule.log import Batch, Log, Writer, batches_of
-from orcastra_kafka.schedule.messages import Place
+from orcastra_kafka.schedule.removals import Removals
 from orcastra_kafka.schedule.table import Table
-from orcastra_kafka.schedule.transactor import Doubtful, Fenced, Item, Transactor
+from orcastra_kafka.schedule.tenure import Tenure
+from orcastra_kafka.schedule.topic import FORGETS_AFTER
 from orcastra_kafka.settings import CODECS
-from orcastra_kafka.share.errors import ShareError
+from orcastra_kafka.share.errors import KafkaCode, ShareError
+from orcastra_kafka.transaction import Fenced, Transactions
 
-PATIENCE = 0.5
-"""Seconds, up to twice that, for which somebody else's partition stands still with something due before it is taken over."""
+MOST_CHANGED = MAX_BATCH_BYTES // 4 * 3
+"""Bytes of schedules that a transaction changes: they have to be one batch, or others could come in between unseen."""
 
 _STUCK = 1.0
 """Seconds that a transaction may hold up readers before it is aborted."""
 _PAUSE = 0.003
-_MARK = "mark"
-"""The header by which who removes a schedule recognises his record."""
 
 
 @attrs.frozen
@@ -37,15 +39,15 @@ class Draft:
 
     Attributes:
         values: What becomes of schedules, by key; None removes one.
-        publish: What else is written, by topic and partition.
+        publish: What else is appended.
     """
 
     values: Mapping[bytes, bytes | None]
-    publish: Mapping[Place, Sequence[Item]] = attrs.Factory(dict)
+    publish: Sequence[Record] = ()
 
 
-Drafting: TypeAlias = Callable[[], Awaitable[Draft | None]]
-"""Decides, with the table as it is now and nobody else able to change it unnoticed; None: nothing is to be done."""
+Drafting: TypeAlias = Callable[[], Awaitable[Draft]]
+"""Decides, with the table as it is now and nobody else able to change it unnoticed. An empty draft changes nothing."""
 
 
 class Partition:
@@ -59,32 +61,28 @@ class Partition:
         number: Which one.
         table: What it says.
         position: Up to where it was read.
-        owned: Whether it was this process which fired from it last.
+        removals: Those of ours that are under way.
     """
 
     def __init__(self, core: Core, log: Log, number: int, patience: float) -> None:
         self.number = number
-        self.table = Table()
+        self.table = Table(core.clock.now())
         self.position = 0
-        self.owned = False
+        self.removals = Removals()
         self._core = core
         self._log = log
-        self._place: Place = (core.names.schedule, number)
-        self._transactor = Transactor(
+        self._transactions = Transactions(
             core.cluster,
             f"{core.names.schedule}.{number}",
-            codec=CODECS[core.settings.compression],
             timeout=core.settings.timeout,
+            codec=CODECS[core.settings.compression],
         )
         self._reading = asyncio.Lock()
         self._changing = asyncio.Lock()
-        self._patience = patience
-        self._others_at: float | None = None
-        self._yield_until = 0.0
-        self._refusals = 0
-        self._removals: dict[bytes, dict[bytes, bool]] = {}
+        self._tenure = Tenure(patience)
         self._touched: set[bytes] | None = None
         self._open = False
+        self._read_at = core.clock.now()
         self._last = (-1, -1)
         self._written = -1
 
@@ -105,17 +103,31 @@ class Partition:
             elif self._open:
                 await pause(_PAUSE)  # it is our own
             else:
-                await self._transactor.take()
+                await self._transactions.begin()
                 stuck_at = self._now() + self._core.settings.timeout
+        self._read_at = self._core.clock.now()
 
     async def _read_page(self) -> None:
-        page = await self._log.page(self.number, self.position)
-        if page.start > self.position:
-            self.position = page.start
+        now = self._core.clock.now()
+        if now - self._read_at > FORGETS_AFTER:  # the log may have forgotten removals that were not read
+            self._begin_anew(0)
+        try:
+            page = await self._log.page(self.number, self.position)
+        except ShareError as error:
+            if error.code != KafkaCode.OFFSET_OUT_OF_RANGE:
+                raise
+            self._begin_anew(await offset_at(self._core, self._log.facts, self.number, EARLIEST))
+            return
         begin = self.position
+        self._read_at = now
         for batch in batches_of(page, begin):
             self._apply(batch)
         self.position = max(begin, next_offset(page, begin))
+
+    def _begin_anew(self, offset: int) -> None:
+        keeps, self.table = self.table.keeps, Table(self._core.clock.now())
+        self.table.keeps = keeps
+        self.position, self._read_at = offset, self._core.clock.now()
 
     def _apply(self, batch: Batch) -> None:
         now = self._core.clock.now()
@@ -123,55 +135,44 @@ class Partition:
             self._heed(batch.writer, batch.base, now)
         for offset, key, value, headers in batch.records:
             if headers and not value:
-                self._answer(key, headers)
+                self.removals.note(key, headers, found=key in self.table)
             if self._touched is not None:
                 self._touched.add(key)
             self.table.apply(offset, key, value, now)
 
     def _heed(self, writer: Writer, base: int, now: float) -> None:
-        mine = self._transactor.identity
+        mine = self._transactions.identity
         if (writer.id, writer.epoch) == self._last:
             self._written = base
             return
         if mine is not None:
             if mine.id == writer.id and writer.epoch < mine.epoch:
                 return
-            self._transactor.identity = None
-        self.owned = self.table.keeps = False
-        self._others_at = max(self._others_at or 0.0, self._now() - max(0.0, now - writer.at))
-
-    def _answer(self, key: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
-        for name, mark in headers:
-            if name == _MARK and mark in self._removals:
-                self._removals[mark][key] = key in self.table
-
-    # -- removing
-
-    def expect(self, mark: bytes) -> Mapping[bytes, bool]:
-        """Begin to note for which keys a marked removal found something."""
-        return self._removals.setdefault(mark, {})
-
-    def forget(self, mark: bytes) -> None:
-        """Stop that."""
-        self._removals.pop(mark, None)
-
-    @staticmethod
-    def headers(mark: bytes) -> Sequence[tuple[str, bytes]]:
-        """Return what marks a removal."""
-        return ((_MARK, mark),)
+            self._transactions.forget()
+        self.table.keeps = False
+        self._tenure.lost(self._now() - max(0.0, now - writer.at))
 
     # -- whose it is
 
+    @property
+    def busy(self) -> bool:
+        """Whether a change is under way here, which its caller may have left alone."""
+        return self._changing.locked()
+
+    def is_due(self, now: float) -> bool:
+        """Whether something is due here, and for us to fire."""
+        first = self.table.calendar.first(now)
+        return first is not None and first <= now and not self.wait(now)
+
+    def moment(self, now: float) -> float | None:
+        """Return when this process is to look at something here, Unix seconds; None if nothing waits."""
+        first = self.table.calendar.first(now)
+        return None if first is None else max(first, now) + self.wait(now)
+
     def wait(self, now: float) -> float:
         """Return the seconds for which firing is left to somebody else; 0: it is for us to do."""
-        moment = self._now()
-        held_back = max(0.0, self._yield_until - moment)
-        if self.owned or self._others_at is None:
-            return held_back
         first = self.table.calendar.first(now)
-        late = 0.0 if first is None else now - first
-        still_since = max(self._others_at, moment - max(0.0, late))
-        return max(held_back, still_since + self._patience - moment)
+        return self._tenure.wait(self._now(), 0.0 if first is None else now - first)
 
     # -- changing
 
@@ -182,60 +183,72 @@ class Partition:
             async with self._changing:
                 if await self._try(drafting):
                     return
-            await pause(max(0.0, self._yield_until - self._now()))
-        raise BrokerTimeout(f"{self._core.where}: too many at once change {self._transactor.name}")
+            await pause(self._tenure.held_back(self._now()))
+        raise BrokerTimeout(f"{self._core.where}: too many at once change {self._transactions.name}")
 
     async def fire(self, drafting: Drafting) -> bool:
-        """Do what is drafted as the owner; False if somebody else is faster. Raises what a cluster raises."""
+        """Do what is drafted, if it is for us to do; False if not, or if somebody else is faster. Raises what a cluster raises."""
+        fired = False
+
+        async def noted() -> Draft:
+            nonlocal fired
+            draft = await drafting()
+            fired = bool(draft.values)
+            return draft
+
         async with self._changing:
-            done = await self._try(drafting)
-        if done:
-            self.owned = self.table.keeps = True
-        return done
+            if not self.is_due(self._core.clock.now()) or not await self._try(noted):
+                return False
+        if fired:
+            self.table.keeps = True
+            self._tenure.fired()
+        return fired
 
     async def _try(self, drafting: Drafting) -> bool:
         try:
-            if self._transactor.identity is None:
-                await self._transactor.take()
             while True:
+                if self._transactions.identity is None:
+                    await self._transactions.begin()
                 await self.read_to((await self._log.ends())[self.number])
                 self._touched = set()
                 draft = await drafting()
-                if draft is None or not (draft.values or draft.publish) or await self._commit(draft):
-                    self._refusals = 0
+                if not (draft.values or draft.publish) or await self._commit(draft):
+                    self._tenure.succeeded()
                     return True
         except Fenced:
-            self._refusals = min(self._refusals + 1, 6)
-            self._yield_until = self._now() + 0.02 * 2**self._refusals * random.uniform(0.5, 1.0)
+            self._tenure.fenced(self._now())
             return False
         finally:
             self._touched = None
 
     async def _commit(self, draft: Draft) -> bool:
-        """Write and commit; False if a plain append has come in between."""
-        keys = list(draft.values)
-        own: list[Item] = [(key, draft.values[key], ()) for key in keys]
-        if (identity := self._transactor.identity) is None:
-            raise Fenced
-        self._last = identity.id, identity.epoch
-        self._open = True
+        """Append and commit; False if it did not take effect, and is to be drafted anew."""
+        identity = self._transactions.identity
+        if identity is None:
+            return False
+        topic, keys = self._log.facts.name, list(draft.values)
+        own = [Record(topic, key, draft.values[key], spread=self.number) for key in keys]
+        self._last, begin = (identity.id, identity.epoch), self.position
         base = -1
+
+        async def overtaken(offsets: Mapping[tuple[str, int], int]) -> bool:
+            nonlocal base
+            base = offsets[topic, self.number]
+            return await self._overtaken(base, keys)
+
+        self._open = True
         try:
-            base = (await self._transactor.write({**draft.publish, self._place: own}))[self._place]
-            overtaken = await self._overtaken(base, keys)
-            await self._transactor.end(commit=not overtaken)
-            if overtaken:
+            if not await self._transactions.commit([*draft.publish, *own], unless=overtaken):
                 return False
-        except Doubtful:
-            if not await self._took_effect(base):
-                return False
-        except Fenced:
-            raise
-        except BaseException as error:
-            self._transactor.identity = None
-            if isinstance(error, ShareError | AuthenticationFailed):
-                await self._transactor.take()  # it aborts what is open; else the next one to take it does
-            raise
+        except CLIENT_ERRORS as error:
+            # the answer to the commit may have got lost: what the log says is true
+            self._open = False
+            if not isinstance(error, Fenced):
+                await self._transactions.begin()
+            await self.read_to((await self._log.ends())[self.number])
+            if self._written < begin:
+                raise error
+            return True
         finally:
             self._open = False
         now = self._core.clock.now()
@@ -245,9 +258,9 @@ class Partition:
 
     async def _overtaken(self, base: int, keys: Sequence[bytes]) -> bool:
         """Read what was appended before our own records; whether it is of the same schedules."""
-        until = self._now() + self._core.settings.timeout
-        while self.position < base:
-            if self._now() >= until:
+        until = self._now() + self._core.settings.timeout / 2
+        while self.position < base or base < 0:
+            if base < 0 or self._now() >= until:
                 return True
             async with self._reading:
                 before = self.position
@@ -256,12 +269,6 @@ class Partition:
             if self.position == before:
                 await pause(_PAUSE)
         return self._touched is None or not self._touched.isdisjoint(keys)
-
-    async def _took_effect(self, base: int) -> bool:
-        """Whether a transaction whose commit got no answer was committed."""
-        await self._transactor.take()
-        await self.read_to((await self._log.ends())[self.number])
-        return self._written >= base >= 0
 
     # -- values
 

@@ -88,9 +88,7 @@ def unpack(key: bytes, value: bytes) -> Schedule:
 
 def same(old: Schedule, new: Schedule) -> bool:
     """Whether a recurring schedule that is added again keeps its due."""
-    return (
-        new.trigger is not None and old.trigger == new.trigger and _bare(old.envelope) == _bare(new.envelope)
-    )
+    return new.trigger is not None and old.trigger == new.trigger and _bare(old.envelope) == _bare(new.envelope)
 
 
 def _head(due: float, look: float, paused: bool) -> bytes:

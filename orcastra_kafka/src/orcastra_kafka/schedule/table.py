@@ -20,8 +20,8 @@ class Table:
         keeps: Whether values of what is near are kept: its owner will need them.
     """
 
-    def __init__(self) -> None:
-        self.calendar = Calendar()
+    def __init__(self, now: float) -> None:
+        self.calendar = Calendar(now)
         self.keeps = False
         self._entries: dict[bytes, Entry] = {}
         self._kept = 0
@@ -68,6 +68,13 @@ class Table:
         self._entries[key] = entry
         self.calendar.put(key, entry)
 
+    def ignore(self, key: bytes) -> None:
+        """Do not look at a schedule any more, until it is stored anew."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            self.calendar.drop(key, entry)
+            entry.look = float("inf")
+
     def page(self, after: bytes | None, limit: int) -> list[bytes]:
         """Return keys in their order, behind ``after``."""
         if self._sorted is None:
@@ -79,4 +86,4 @@ class Table:
         self.calendar.drop(key, entry)
         if entry.value is not None:
             self._kept -= len(entry.value)
-
+            entry.value = None  # the heap may hold on to it

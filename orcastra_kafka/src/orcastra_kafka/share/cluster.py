@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -39,9 +39,17 @@ class Connecting:
     password: str | None = attrs.field(default=None, repr=False)
     token_provider: Any = None
 
-    async def connect(self, host: str, port: int) -> Connection:
-        """Open a connection. Raises KafkaError, OSError or TimeoutError."""
-        return await create_conn(
+    async def connect(self, host: str, port: int, *, closed: Callable[[], None] | None = None) -> Connection:
+        """Open a connection; ``closed`` is called when it is closed, by whomever. Raises KafkaError, OSError or TimeoutError."""
+        transport: asyncio.Transport | None = None
+
+        def told(connection: Connection, reason: object) -> None:
+            if transport is not None:
+                transport.abort()
+            if closed is not None:
+                closed()
+
+        connection = await create_conn(
             host,
             port,
             client_id=self.client_id,
@@ -52,7 +60,11 @@ class Connecting:
             sasl_plain_username=self.username,
             sasl_plain_password=self.password,
             sasl_oauth_token_provider=self.token_provider,
+            on_close=told,
         )
+        if self.ssl is not None:  # it would wait for the broker's farewell, longer than many an event loop lasts
+            transport = connection._writer.transport
+        return connection
 
 
 class Cluster:
@@ -86,12 +98,12 @@ class Cluster:
         for one in connections:
             one.close()
 
-    async def connect(self, node: int) -> Connection:
-        """Open a connection of the caller's own to a broker."""
+    async def connect(self, node: int, *, closed: Callable[[], None] | None = None) -> Connection:
+        """Open a connection of the caller's own to a broker; ``closed`` is called when it is closed."""
         where = self._nodes.get(node)
         if where is None:
             raise ShareError(KafkaCode.REPLICA_NOT_AVAILABLE, f"broker {node} is not known")
-        return await self.connecting.connect(where.host, where.port)
+        return await self.connecting.connect(where.host, where.port, closed=closed)
 
     async def ask(self, node: int, request: Request[T]) -> T:
         """Ask one broker. Raises KafkaError, OSError or TimeoutError."""

@@ -6,24 +6,23 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from orcastra_kafka.share.acks import Ack, AckType, Answers
 from orcastra_kafka.share.cluster import Cluster
-from orcastra_kafka.share.errors import TOPIC_GONE, KafkaCode, SessionLost, ShareError, check
+from orcastra_kafka.share.errors import KafkaCode, SessionLost
 from orcastra_kafka.share.leader_session import LeaderSession
+from orcastra_kafka.share.leadership import Leadership
 from orcastra_kafka.share.membership import Membership
 from orcastra_kafka.share.messages import Partition, ShareFetched
-from orcastra_kafka.share.metadata import partitions_of
-from orcastra_kafka.share.pauses import pause, pause_unless
-from orcastra_kafka.share.private import Connection, KafkaError
+from orcastra_kafka.share.pauses import pause
+from orcastra_kafka.share.private import Connection
 from orcastra_kafka.share.records import ShareRecord
 
 _log = logging.getLogger(__name__)
 
 RENEWALS_PER_LOCK = 3
-_REFRESH = 60.0
 _RETRY = 0.1
 
 
@@ -58,27 +57,35 @@ class ShareConsumer:
         self._on_lost = lost
         self._follow = follow_assignment
         self._membership = Membership(cluster, group, self.id, self.topics, self._assign)
-        self._names: dict[bytes, str] = {}
+        self._leadership = Leadership(cluster, self.topics, self._assign)
         self._leaders: dict[Partition, int] = {}
+        self._passed: set[Partition] = set()
         self._sessions: dict[int, LeaderSession] = {}
         self._unclaimed: deque[ShareRecord] = deque()
         self._lock = 0.0
-        self._stale = asyncio.Event()
         self._ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._turn = 0
         self._closed = False
         self._failure: BaseException | None = None
-        self._gone: BaseException | None = None
         self._fetching = asyncio.Lock()
 
     async def start(self) -> None:
         """Join the group. Raises KafkaError, OSError or TimeoutError."""
-        await self._refresh()
+        await self._leadership.read()
         await self._membership.join()
         self._assign()
-        for work in (self._membership.run(), self._keep_metadata(), self._keep_locks()):
+        for work in (self._membership.run(), self._leadership.keep(), self._keep_locks()):
             self._spawn(work)
+
+    def pass_over(self, partitions: Iterable[Partition]) -> None:
+        """Fetch nothing more from these."""
+        self._passed.update(partitions)
+        self._assign()
+
+    def doubt(self) -> None:
+        """Something says that partitions have other leaders, or topics are gone: read who leads anew."""
+        self._leadership.doubt()
 
     async def ready(self) -> None:
         """Wait until the coordinator has assigned something: the group's state exists from then on."""
@@ -108,6 +115,16 @@ class ShareConsumer:
             await session.settled()
         return [record for session in self._sessions.values() for record in session.held.values()]
 
+    def holds(self, record: ShareRecord) -> bool:
+        """Whether this member holds a record."""
+        place = (record.partition, record.offset)
+        return any(session.held.get(place) is record for session in self._sessions.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a fetch would have to wait for something else to be answered first."""
+        return any(session.busy for session in self._sessions.values())
+
     @property
     def failing(self) -> BaseException | None:
         """Why the last heartbeat had no answer; None if it had one."""
@@ -128,8 +145,8 @@ class ShareConsumer:
             taken = self._claim(limit)
             if taken or limit <= 0:
                 return taken
-            if self._gone is not None:
-                gone, self._gone = self._gone, None
+            if self._leadership.gone is not None:
+                gone, self._leadership.gone = self._leadership.gone, None
                 raise gone
             if wait > 0:
                 return await self._ask(self._in_turn()[:limit], limit, wait)
@@ -165,7 +182,7 @@ class ShareConsumer:
         """Ask sessions at the same time, each for its part of ``limit``; return with the first that has something."""
         if not sessions:
             if wait > 0:
-                self._stale.set()
+                self._leadership.doubt()
                 await pause(min(wait, _RETRY))
             return []
         part, more = divmod(limit, len(sessions))
@@ -212,12 +229,12 @@ class ShareConsumer:
         return frozenset(partition for partition, leader in self._leaders.items() if leader == node)
 
     def topic_name(self, topic: bytes) -> str:
-        return self._names[topic]
+        return self._leadership.name(topic)
 
     def moved(self, fetched: ShareFetched | None) -> None:
         if fetched is not None:
             self._cluster.learn(fetched.nodes)
-        self._stale.set()
+        self._leadership.doubt()
 
     def lost(self, records: Sequence[ShareRecord], why: BaseException) -> None:
         if self._on_lost is not None and not self._closed:
@@ -226,47 +243,23 @@ class ShareConsumer:
     def locked(self, seconds: float) -> None:
         self._lock = seconds
 
-    async def connect(self, node: int) -> Connection:
-        return await self._cluster.connect(node)
+    async def connect(self, node: int, closed: Callable[[], None]) -> Connection:
+        return await self._cluster.connect(node, closed=closed)
 
     # What runs beside the calls.
-
-    async def _refresh(self) -> None:
-        facts = await self._cluster.metadata(self.topics)
-        self._all: dict[Partition, int] = {}
-        for name in self.topics:
-            topic = facts.topics[name]
-            check(topic.error, doing=f"topic {name}")
-            if topic.id not in self._names and name in self._names.values():
-                self._gone = ShareError(
-                    KafkaCode.UNKNOWN_TOPIC_ID, "it was removed and made anew", doing=f"topic {name}"
-                )
-            self._names[topic.id] = name
-            self._all.update(zip(partitions_of(topic), topic.leaders, strict=True))
 
     def _assign(self) -> None:
         assigned = self._membership.assigned
         if assigned:
             self._ready.set()
-        mine = self._all if not self._follow else {p: n for p, n in self._all.items() if p in (assigned or ())}
-        self._leaders = {partition: node for partition, node in mine.items() if node >= 0}
+        leaders = {partition: node for partition, node in self._leadership.leaders.items() if node >= 0}
+        mine = leaders if not self._follow else {p: node for p, node in leaders.items() if p in (assigned or ())}
+        self._leaders = {partition: node for partition, node in mine.items() if partition not in self._passed}
+        for node, session in self._sessions.items():
+            session.let_go(partition for partition, leader in leaders.items() if leader != node)
         for node in set(self._leaders.values()) - self._sessions.keys():
             session = self._sessions[node] = LeaderSession(self, node, self._unclaimed.extend)
             self._spawn(session.run())
-
-    async def _keep_metadata(self) -> None:
-        while True:
-            self._stale.clear()
-            await pause_unless(self._stale, _REFRESH)
-            try:
-                await self._refresh()
-                self._assign()
-            except (KafkaError, OSError, TimeoutError) as error:
-                _log.debug("metadata of %s: %s", self.topics, error)
-                if getattr(error, "code", None) in TOPIC_GONE:
-                    self._gone = error
-                self._stale.set()
-            await pause(_RETRY)
 
     async def _keep_locks(self) -> None:
         while True:

@@ -7,12 +7,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import attrs
-
 from orcastra_kafka.share.acks import Ack, AckType, Narrowing, by_partition, rows_by_partition
 from orcastra_kafka.share.errors import COORDINATOR_MOVED, LEADER_MOVED, KafkaCode, SessionLost, ShareError
 from orcastra_kafka.share.member import Member
 from orcastra_kafka.share.messages import Partition, ShareAcknowledge, ShareFetch, ShareFetched
+from orcastra_kafka.share.orders import Order, Orders
 from orcastra_kafka.share.pauses import pause_unless
 from orcastra_kafka.share.private import Connection, KafkaError
 from orcastra_kafka.share.records import ShareRecord, records_of
@@ -32,15 +31,6 @@ BROKEN = (KafkaError, OSError, TimeoutError, EOFError, ValueError)
 """What a conversation ends with."""
 
 
-@attrs.define(eq=False)
-class Order:
-    """A wish for records: at most ``limit``, not later than ``until``."""
-
-    limit: int
-    until: float
-    got: asyncio.Future[list[ShareRecord]]
-
-
 class LeaderSession:
     """Fetches, acknowledges and renews, one request at a time: each moves the session's epoch.
 
@@ -52,11 +42,10 @@ class LeaderSession:
         self.node = node
         self.held: dict[tuple[Partition, int], ShareRecord] = {}
         self._member = member
-        self._unclaimed = unclaimed
+        self._orders = Orders(unclaimed)
         self._connection: Connection | None = None
         self._epoch = 0
         self._known: frozenset[Partition] = frozenset()
-        self._order: Order | None = None
         self._pending: deque[Ack] = deque()
         self._narrowing = Narrowing()
         self._renew = False
@@ -67,10 +56,8 @@ class LeaderSession:
 
     def fetch(self, limit: int, wait: float) -> asyncio.Future[list[ShareRecord]]:
         """Ask for records; one order at a time. Cancel the future to give up: what comes is kept for the next."""
-        order = Order(limit, self._loop.time() + wait, self._loop.create_future())
-        self._order = order
         self._wake.set()
-        return order.got
+        return self._orders.place(limit, self._loop.time() + wait)
 
     def acknowledge(self, acks: Iterable[Ack]) -> None:
         """Send these with the next request."""
@@ -82,6 +69,19 @@ class LeaderSession:
         if self.held:
             self._renew = True
             self._wake.set()
+
+    def let_go(self, partitions: Iterable[Partition]) -> None:
+        """Somebody else leads these now, and knows of no locks."""
+        gone = set(partitions)
+        lost = [place for place in self.held if place[0] in gone]
+        if lost:
+            why = ShareError(KafkaCode.NOT_LEADER_OR_FOLLOWER, doing="keeping a lock")
+            self._member.lost([self.held.pop(place) for place in lost], why)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is on its way, or about to be."""
+        return bool(self._pending) or not self._idle.is_set()
 
     async def settled(self) -> None:
         """Wait for the answer to what is on its way: it may bring records that nobody waits for any more."""
@@ -101,7 +101,9 @@ class LeaderSession:
             self._break(SessionLost(KafkaCode.SHARE_SESSION_NOT_FOUND, "the consumer was closed"))
 
     async def _turn(self) -> None:
-        order = self._order if self._order is not None and not self._order.got.done() else None
+        if self._connection is not None and not self._connection.connected():
+            raise SessionLost(KafkaCode.NETWORK_EXCEPTION, "the connection was closed")
+        order = self._orders.current()
         if order is None and not self._pending and not self._narrowing and not self._renew:
             self._wake.clear()
             await self._wake.wait()
@@ -151,15 +153,16 @@ class LeaderSession:
     async def _fetch(self, order: Order, wanted: frozenset[Partition], acks: dict[Partition, list[Ack]]) -> None:
         left = max(0.0, order.until - self._loop.time())
         park = 0.0 if acks else min(left, BUSY_PARK if self.held else IDLE_PARK)
-        keeping = {partition for partition, _ in self.held}
-        forget = self._known - wanted - keeping
+        forget = self._known - wanted
+        if forget:
+            forget -= {partition for partition, _ in self.held}
         request = ShareFetch(
             group=self._member.group,
             member=self._member.id,
             epoch=self._epoch,
             wait=park,
-            max_records=order.limit,
-            batch_size=order.limit,
+            max_records=order.missing,
+            batch_size=order.missing,
             acks=rows_by_partition(acks),
             add=wanted - self._known,
             forget=forget,
@@ -172,14 +175,18 @@ class LeaderSession:
         for partition, some in acks.items():
             told = said.partitions.get(partition)
             self._answer(some, told.ack_error if told is not None else 0)
-        records = self._take(said)
-        if records or left <= park:
-            self._deliver(order, records)
+        records, gaps = self._take(said)
+        order.taken += records
+        if gaps and order.missing > 0:
+            return  # they were counted: ask for what they took the place of
+        if order.taken or left <= park:
+            self._orders.deliver(order)
         await self._pause()
 
-    def _take(self, said: ShareFetched) -> list[ShareRecord]:
+    def _take(self, said: ShareFetched) -> tuple[list[ShareRecord], bool]:
+        """Return what came, and whether there were gaps."""
         taken: list[ShareRecord] = []
-        moved = False
+        moved = gapped = False
         for partition, fetched in said.partitions.items():
             if fetched.error:
                 moved = moved or fetched.error in LEADER_MOVED
@@ -188,26 +195,17 @@ class LeaderSession:
             if fetched.acquired:
                 records, gaps = records_of(self._member.topic_name(partition[0]), partition, fetched)
                 self._pending.extend(Ack(partition, offset, AckType.GAP) for offset in gaps)
+                gapped = gapped or bool(gaps)
                 self.held.update(((partition, record.offset), record) for record in records)
                 taken += records
         if moved:
             self._member.moved(said)
-        return taken
-
-    def _deliver(self, order: Order, records: list[ShareRecord]) -> None:
-        """Answer an order; if it was given up meanwhile, the one that took its place."""
-        current = self._order
-        if current is not None and (current is order or records) and not current.got.done():
-            self._order = None
-            current.got.set_result(records[: current.limit])
-            records = records[current.limit :]
-        if records:
-            self._unclaimed(records)
+        return taken, gapped
 
     async def _exchange(self, request: Request[T], acks: dict[Partition, list[Ack]]) -> T:
         try:
             if self._connection is None:
-                self._connection = await self._member.connect(self.node)
+                self._connection = await self._member.connect(self.node, self._wake.set)
             said = request.read(await self._connection.send(request))
         except BaseException:
             for some in acks.values():  # whether they took effect is not known
@@ -265,14 +263,14 @@ class LeaderSession:
         for ack in [*pending, *self._narrowing.drain()]:
             ack.answer(KafkaCode.SHARE_SESSION_NOT_FOUND)
         lost, self.held = list(self.held.values()), {}
-        order, self._order = self._order, None
-        if order is not None and not order.got.done():
-            failure = SessionLost(
-                getattr(error, "code", KafkaCode.NETWORK_EXCEPTION), str(error) or type(error).__name__
-            )
-            failure.__cause__ = error
-            order.got.set_exception(failure)
+        self._orders.fail(lambda: _lost(error))
         if lost:
             _log.info("share session with broker %d ended with %d records: %s", self.node, len(lost), error)
             self._member.lost(lost, error)
         self._member.moved(None)
+
+
+def _lost(error: BaseException) -> SessionLost:
+    failure = SessionLost(getattr(error, "code", KafkaCode.NETWORK_EXCEPTION), str(error) or type(error).__name__)
+    failure.__cause__ = error
+    return failure

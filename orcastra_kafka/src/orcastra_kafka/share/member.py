@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from orcastra_kafka.share.messages import Partition, ShareFetched
@@ -31,5 +31,5 @@ class Member(Protocol):
     def locked(self, seconds: float) -> None:
         """So long the broker keeps what it hands over."""
 
-    async def connect(self, node: int) -> Connection:
-        """Open a connection for one session."""
+    async def connect(self, node: int, closed: Callable[[], None]) -> Connection:
+        """Open a connection for one session; ``closed`` is called when it is closed."""

@@ -6,6 +6,8 @@ at import: a release nobody has looked at is refused rather than tried.
 
 from __future__ import annotations
 
+import logging
+
 import aiokafka
 from aiokafka.conn import AIOKafkaConnection as Connection
 from aiokafka.conn import create_conn
@@ -43,6 +45,17 @@ def check_version(version: str) -> None:
 
 
 check_version(aiokafka.__version__)
+
+
+class _NoSecrets(logging.Filter):
+    """Drops the debug messages that would show what a login consists of."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.args if isinstance(record.args, tuple) else ()
+        return not any("SaslAuthenticate" in type(one).__name__ for one in said)
+
+
+logging.getLogger("aiokafka.conn").addFilter(_NoSecrets())
 
 __all__ = [
     "Array",
