@@ -86,7 +86,12 @@ class App(Tasks):
         self.broker = broker = await trial.broker()
         await broker.declare(self._queue_specs())
         self._client = Client(
-            broker, trial.profile, scheduler=broker.scheduler, clock=self._clock, rng=self._rng, events=True
+            broker,
+            trial.profile,
+            scheduler=broker.scheduler,
+            results=broker.results,
+            clock=self._clock,
+            rng=self._rng,
         )
         await self._client.start()
         offset = trial.profile.clock_offset

@@ -12,12 +12,14 @@ import attrs
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.middleware import Middleware
+from orcastra_core.interfaces.results import ResultStore
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.errors import WrongLoop
 from orcastra_core.model.profile import Cap, Profile
 from orcastra_core.model.queue import QueueSpec
 from orcastra_core.runtime.client import Client
+from orcastra_core.runtime.results_elsewhere import ResultsElsewhere
 
 
 @attrs.frozen
@@ -29,11 +31,17 @@ class Opened:
     client: Client
     scheduler: Scheduler | None
     scheduler_offset: float
+    results: ResultStore | None
 
     @property
     def due_offset(self) -> float:
         """Seconds that the clock which judges ``due`` is ahead of ours."""
         return self.profile.clock_offset if self.profile.offers(Cap.DELAY) else self.scheduler_offset
+
+    @property
+    def elsewhere(self) -> ResultsElsewhere | None:
+        """Where results are kept, if that is another store than the queue's."""
+        return self.results if isinstance(self.results, ResultsElsewhere) else None
 
 
 class Connection:
@@ -49,7 +57,7 @@ class Connection:
         *,
         clock: Clock,
         events: bool,
-        results: bool,
+        results: bool | BrokerUrl,
         middleware: Sequence[Middleware],
     ) -> None:
         self._url = url
@@ -59,7 +67,8 @@ class Connection:
         self._results = results
         self._middleware = middleware
         self._broker: Broker | None = None
-        self._elsewhere: Broker | None = None
+        self._scheduling: Broker | None = None
+        self._keeping: Broker | None = None
         self._opened: Opened | None = None
         self._owner: tuple[asyncio.AbstractEventLoop, int] | None = None
         self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
@@ -136,10 +145,11 @@ class Connection:
             profile = await broker.open()
             scheduler, scheduler_offset = broker.scheduler, profile.clock_offset
             if self._scheduler_url is not None:
-                self._elsewhere = self._elsewhere or load_broker(self._scheduler_url)
-                elsewhere = await self._elsewhere.open()
-                elsewhere.require(Cap.SCHEDULES)
-                scheduler, scheduler_offset = self._elsewhere.scheduler, elsewhere.clock_offset
+                self._scheduling = self._scheduling or load_broker(self._scheduler_url)
+                there = await self._scheduling.open()
+                there.require(Cap.SCHEDULES)
+                scheduler, scheduler_offset = self._scheduling.scheduler, there.clock_offset
+            results = await self._open_results(broker)
             await broker.declare(queues)
             client = Client(
                 broker,
@@ -148,18 +158,28 @@ class Connection:
                 clock=self._clock,
                 rng=random.Random(),
                 events=self._events,
-                results=self._results,
+                results=results,
                 middleware=self._middleware,
             )
             await client.start()
         except BaseException:
             await self._close(client)
             raise
-        return Opened(broker, profile, client, scheduler, scheduler_offset)
+        return Opened(broker, profile, client, scheduler, scheduler_offset, results)
+
+    async def _open_results(self, broker: Broker) -> ResultStore | None:
+        if isinstance(self._results, bool):
+            return broker.results if self._results else None
+        from orcastra_core.plugins import load_broker
+
+        self._keeping = self._keeping or load_broker(self._results)
+        (await self._keeping.open()).require(Cap.RESULTS)
+        assert self._keeping.results is not None
+        return ResultsElsewhere(self._keeping.results)
 
     async def _close(self, client: Client | None) -> None:
         if client is not None:
             await client.stop()
-        for broker in (self._broker, self._elsewhere):
+        for broker in (self._broker, self._scheduling, self._keeping):
             if broker is not None:
                 await broker.close()

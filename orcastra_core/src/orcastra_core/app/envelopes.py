@@ -8,9 +8,10 @@ from typing import Any
 from orcastra_core.app.options import SubmitOptions
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.serializer import Serializer
-from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.envelope import NO_HEADERS, Envelope
 from orcastra_core.model.ids import IdFactory
 from orcastra_core.runtime.context import current_context
+from orcastra_core.runtime.results_elsewhere import REPLY
 from orcastra_core.runtime.task_spec import TaskSpec
 
 
@@ -22,12 +23,17 @@ class EnvelopeMaker:
         self._new_id = IdFactory(clock.now)
         self._offset = self._due_offset = 0.0
         self._channel: str | None = None
+        self._headers: Mapping[str, Any] = NO_HEADERS
 
-    def attach(self, clock_offset: float, due_offset: float, channel: str | None) -> None:
-        """Take over what an opened broker said; ids start anew, the process may be a forked one."""
+    def attach(self, clock_offset: float, due_offset: float, channel: str | None, *, elsewhere: bool = False) -> None:
+        """Take over what an opened broker said; ids start anew, the process may be a forked one.
+
+        ``elsewhere``: the channel is one of another store than the queue's.
+        """
         self._new_id = IdFactory(self._clock.now)
         self._offset, self._due_offset = clock_offset, due_offset
-        self._channel = channel
+        self._channel = None if elsewhere else channel
+        self._headers = {REPLY: channel} if elsewhere else NO_HEADERS
 
     def make(
         self,
@@ -63,5 +69,5 @@ class EnvelopeMaker:
             options.timeout,
             options.result_ttl,
             parent.id if parent is not None else None,
-            headers=options.headers,
+            headers={**options.headers, **self._headers} if self._headers else options.headers,
         )

@@ -17,6 +17,7 @@ from orcastra_core.app.tasks import Tasks
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.middleware import Middleware
+from orcastra_core.interfaces.results import ResultStore
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.interfaces.trigger import Trigger
 from orcastra_core.liveness.system_clock import SystemClock
@@ -55,8 +56,8 @@ class Orcastra(Tasks):
             brokers without DELAY or SCHEDULES.
         serializer: The entry point that writes arguments and results: ``cbor``, ``json`` or another.
         events: Whether to keep the event log; ``"full"`` logs STARTED as well.
-        results: Whether what is submitted here may be waited for. If not, that raises Unsupported, nothing is pushed, and
-            results are kept only where ``result_ttl`` says so, at the task or at the submit.
+        results: Another broker's URL whose store keeps the results, for submits and workers alike. False: what is submitted
+            here cannot be waited for, nothing is pushed, and results are kept only where ``result_ttl`` says so.
         middleware: Around every submit and run, the outermost first.
         queues: Specs of queues that need other than the defaults.
         clock: Where time comes from.
@@ -69,7 +70,7 @@ class Orcastra(Tasks):
         scheduler: str | None = None,
         serializer: str = "cbor",
         events: bool | str = True,
-        results: bool = True,
+        results: str | bool = True,
         middleware: Sequence[Middleware] = (),
         queues: Sequence[QueueSpec] = (),
         clock: Clock | None = None,
@@ -91,7 +92,7 @@ class Orcastra(Tasks):
             BrokerUrl.parse(scheduler) if scheduler is not None else None,
             clock=self._clock,
             events=bool(events),
-            results=results,
+            results=BrokerUrl.parse(results) if isinstance(results, str) else results,
             middleware=self._middleware,
         )
 
@@ -104,7 +105,8 @@ class Orcastra(Tasks):
     async def __aenter__(self) -> Orcastra:
         self._serializers.load()
         opened = await self._connection.enter(self._queue_specs())
-        self._maker.attach(opened.profile.clock_offset, opened.due_offset, opened.client.channel)
+        offset, channel, elsewhere = opened.profile.clock_offset, opened.client.channel, opened.elsewhere is not None
+        self._maker.attach(offset, opened.due_offset, channel, elsewhere=elsewhere)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -114,6 +116,11 @@ class Orcastra(Tasks):
     def broker(self) -> Broker:
         """The opened broker. Raises WrongLoop outside ``async with``."""
         return self._connection.opened.broker
+
+    @property
+    def results(self) -> ResultStore | None:
+        """Where results are kept; None if they are not. Raises WrongLoop outside ``async with``."""
+        return self._connection.opened.results
 
     @property
     def profile(self) -> Profile:
@@ -259,6 +266,7 @@ class Orcastra(Tasks):
             options,
             scheduler=opened.scheduler,
             scheduler_offset=opened.scheduler_offset,
+            results=opened.elsewhere,
             plan=make_plan(parse_trigger),
             clock=self._clock,
             queue_specs=tuple(self._queues.values()),
@@ -272,8 +280,7 @@ class Orcastra(Tasks):
 
     async def cancel_task(self, task_id: TaskId) -> Cancelled:
         """Cancel a task; what handles use."""
-        (answer,) = await self._connection.opened.client.cancel([task_id])
-        return answer
+        return (await self._connection.opened.client.cancel([task_id]))[0]
 
     def _scheduler(self) -> Scheduler:
         scheduler = self._connection.opened.scheduler

@@ -70,7 +70,7 @@ async def _find(app: Orcastra, task_id: TaskId) -> Findings:
     async with app:
         broker, profile = app.broker, app.profile
         (state,) = await broker.find([task_id]) if profile.offers(Cap.LOOKUP) else (None,)
-        (result,) = await broker.results.get([task_id]) if broker.results is not None else (None,)
+        (result,) = await app.results.get([task_id]) if app.results is not None else (None,)
         (dead,) = await broker.dead_letters.get([task_id]) if broker.dead_letters is not None else (None,)
         history = await _history(broker.events, task_id) if broker.events is not None else []
         return Findings(task_id, state, result if isinstance(result, Result) else None, dead, history)

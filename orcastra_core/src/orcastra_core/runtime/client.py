@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -11,30 +10,27 @@ from contextlib import aclosing
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.middleware import Middleware
+from orcastra_core.interfaces.results import ResultStore
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.model.envelope import Envelope
-from orcastra_core.model.errors import BodyTooLarge, BrokerError, OrcastraError, Unsupported
+from orcastra_core.model.errors import BodyTooLarge, OrcastraError, Unsupported
 from orcastra_core.model.event import EventKind
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.profile import Cap, Profile
-from orcastra_core.model.published import STORED, Duplicate, Published, Unknown
+from orcastra_core.model.published import Published
 from orcastra_core.model.result import Absence, Result
 from orcastra_core.model.task_state import Cancellation, Cancelled
 from orcastra_core.runtime.background import Background
 from orcastra_core.runtime.batcher import BATCH_BYTES, Batcher
-from orcastra_core.runtime.deferral import DeferredResults, cancel_with_deferred, deferred
+from orcastra_core.runtime.deferral import DeferredResults, cancel_with_deferred
 from orcastra_core.runtime.errors import first_leaf
 from orcastra_core.runtime.event_sink import Silence
 from orcastra_core.runtime.middleware import around_submit
-from orcastra_core.runtime.patience import Patience
+from orcastra_core.runtime.publishing import Publishing
+from orcastra_core.runtime.results_elsewhere import ResultsElsewhere
 from orcastra_core.runtime.verdict import cancelled_result
 from orcastra_core.runtime.waiter import ResultWaiter
 from orcastra_core.serialization.event_codec import EventWriter
-
-_log = logging.getLogger("orcastra.runtime")
-
-UNKNOWN_PATIENCE = 10.0
-"""Seconds the client repeats a publish that got no answer, same ids, before it says PublishUnknown."""
 
 _TURN = 100  # envelopes of ``submit_many`` between two turns of the loop
 
@@ -50,21 +46,22 @@ class Client:
         scheduler: Scheduler | None,
         clock: Clock,
         rng: random.Random,
+        results: ResultStore | None,
         events: bool = True,
-        results: bool = True,
         middleware: Sequence[Middleware] = (),
     ) -> None:
         self._broker = broker
-        self._results = broker.results if results else None
+        self._results = results
         self._profile = profile
         self._clock = clock
         self._rng = rng
-        self._writer = EventWriter(None) if events and profile.offers(Cap.EVENTS) else None
-        self._batcher = Batcher(self._publish, max_batch=profile.limits.max_batch)
         self._deferring = None if profile.offers(Cap.DELAY) else scheduler
+        writer = EventWriter(None) if events and profile.offers(Cap.EVENTS) else None
+        self._publishing = Publishing(broker, profile, self._deferring, writer, clock, rng)
+        self._batcher = Batcher(self._publishing.publish, max_batch=profile.limits.max_batch)
         self._middleware = middleware
         # a layer sees each envelope; without one a bulk submit takes whole batches
-        self._send_many = self._each_through if middleware else self._publish_or_put_off
+        self._send_many = self._each_through if middleware else self._publishing.publish_or_put_off
         self._through: Callable[[Envelope], Awaitable[Published]] = around_submit(middleware, self._submit)
         self._waiter: ResultWaiter | None = None
         self._background = Background()
@@ -160,7 +157,7 @@ class Client:
         self._profile.require(Cap.TX_PUBLISH)
 
         async def within(batch: Sequence[Envelope]) -> Sequence[Published]:
-            return await self._broker.publish_within(transaction, batch, events=self._submitted(batch))
+            return await self._broker.publish_within(transaction, batch, events=self._publishing.submitted(batch))
 
         async def alone(envelope: Envelope) -> Published:
             (answer,) = await within([envelope])
@@ -189,87 +186,27 @@ class Client:
         """Cancel tasks."""
         self._profile.require(Cap.CANCEL)
         now = self._clock.now()
-        writer = self._writer or Silence()
+        writer = self._publishing.writer or Silence()
         wishes = [
             Cancellation(task_id, cancelled_result(task_id, now), writer.event(EventKind.CANCELLED, now, task_id))
             for task_id in ids
         ]
         if self._deferring is None:
-            return await self._broker.cancel(wishes)
-        answers = await cancel_with_deferred(self._broker, self._deferring, wishes)
-        for wish, answer in zip(wishes, answers, strict=True):
-            if answer is Cancelled.REMOVED and self._waiter is not None:
-                self._waiter.take(wish.result)
+            answers = await self._broker.cancel(wishes)
+        else:
+            answers = await cancel_with_deferred(self._broker, self._deferring, wishes)
+        removed = [wish.result for wish, answer in zip(wishes, answers, strict=True) if answer is Cancelled.REMOVED]
+        if isinstance(self._results, ResultsElsewhere) and removed:
+            await self._results.put([(result, None) for result in removed])
+        if self._waiter is not None:
+            for result in removed:  # where the store does not push it
+                self._waiter.take(result)
         return answers
 
     async def _submit(self, envelope: Envelope) -> Published:
         if envelope.due is not None and self._deferring is not None:
-            (answer,) = await self._until_known([envelope], self._put_off_once)
-            return answer
+            return await self._publishing.put_off(envelope)
         return await self._batcher.submit(envelope)
-
-    async def _publish_or_put_off(self, batch: Sequence[Envelope]) -> Sequence[Published]:
-        later = [envelope for envelope in batch if envelope.due is not None] if self._deferring is not None else ()
-        if not later:
-            return await self._publish(batch)
-        now = [envelope for envelope in batch if envelope.due is None]
-        put_off = iter(await self._until_known(later, self._put_off_once))
-        published = iter(await self._publish(now) if now else ())
-        return [next(published if envelope.due is None else put_off) for envelope in batch]
-
-    async def _publish(self, batch: Sequence[Envelope]) -> Sequence[Published]:
-        return await self._until_known(batch, self._publish_once)
-
-    async def _until_known(
-        self, batch: Sequence[Envelope], send: Callable[[Sequence[Envelope]], Awaitable[Sequence[Published]]]
-    ) -> Sequence[Published]:
-        answers = await send(batch)
-        if not any(isinstance(answer, Unknown) for answer in answers):
-            return answers
-        answers = list(answers)
-        patience = Patience("publishing", self._clock, self._rng)
-        # beyond the window a repeat would be stored twice
-        deadline = self._clock.monotonic() + min(UNKNOWN_PATIENCE, self._profile.limits.publish_window)
-        while self._clock.monotonic() < deadline:
-            open_ = {
-                n: answer.error
-                for n, answer in enumerate(answers)
-                if isinstance(answer, Unknown) and answer.error.retryable
-            }
-            if not open_:
-                patience.success()
-                break
-            await patience.pause(next(iter(open_.values())))
-            again = await send([batch[n] for n in open_])
-            for n, answer in zip(open_, again, strict=True):
-                # stored by the try whose answer was lost
-                own = isinstance(answer, Duplicate) and answer.id == batch[n].id
-                answers[n] = STORED if own else answer
-        return answers
-
-    async def _put_off_once(self, batch: Sequence[Envelope]) -> Sequence[Published]:
-        assert self._deferring is not None
-        try:
-            await self._deferring.add([deferred(envelope, envelope.due or 0.0) for envelope in batch])
-        except BrokerError as error:
-            return [Unknown(error)] * len(batch)
-        if self._writer is not None and self._broker.events is not None:
-            records = self._submitted(batch)
-            try:
-                await self._broker.events.append(records)
-            except BrokerError as error:
-                _log.warning("%d submits are missing in the event log: %s", len(records), error)
-        return [STORED] * len(batch)
-
-    async def _publish_once(self, batch: Sequence[Envelope]) -> Sequence[Published]:
-        return await self._broker.publish(batch, events=self._submitted(batch))
-
-    def _submitted(self, batch: Sequence[Envelope]) -> Sequence[bytes]:
-        writer = self._writer
-        if writer is None:
-            return ()
-        now = self._clock.now()
-        return [writer.submitted(envelope.id, now, envelope.queue, envelope.task) for envelope in batch]
 
     async def _chunks(
         self, envelopes: Iterable[Envelope | OrcastraError]

@@ -18,16 +18,15 @@ from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.results import ResultFeed, ResultStore
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.interfaces.session import Session
-from orcastra_core.model.delivery import Delivery, Receipt, Want
 from orcastra_core.model.envelope import Envelope
 from orcastra_core.model.errors import Unsupported
 from orcastra_core.model.ids import TaskId
 from orcastra_core.model.names import QueueName
 from orcastra_core.model.result import Absence, Result
 from orcastra_core.model.schedule import Schedule, ScheduleId
-from orcastra_core.model.session import Signal
 from orcastra_core.model.settlement import Moved, Release, Retry, Settled, Settlement
 from orcastra_core.model.task_state import Cancellation, Cancelled
+from orcastra_core.runtime.passing import PassingSession
 
 
 def deferred(envelope: Envelope, due: float) -> Schedule:
@@ -73,7 +72,7 @@ async def cancel_with_deferred(
     return answers
 
 
-class DeferringSession(Session):
+class DeferringSession(PassingSession):
     """A session whose delayed retries and releases go through a Scheduler; all else passes through.
 
     Args:
@@ -93,9 +92,7 @@ class DeferringSession(Session):
         clock_offset: float = 0.0,
         on_deferred: Callable[[], None] = lambda: None,
     ) -> None:
-        self.id = session.id
-        self.lease = session.lease
-        self._session = session
+        super().__init__(session)
         self._scheduler = scheduler
         self._clock = clock
         self._clock_offset = clock_offset
@@ -106,22 +103,7 @@ class DeferringSession(Session):
         # a repeat must not put off again what the first try has moved: it may have come due since, and run
         if self._prepared[0] != number:
             self._prepared = (number, await self._put_off(batch))
-        return await self._session.settle(self._prepared[1], number=number)
-
-    async def fetch(self, want: Want, /, *, wait: float) -> Sequence[Delivery]:
-        return await self._session.fetch(want, wait=wait)
-
-    async def signals(self, *, wait: float) -> Sequence[Signal]:
-        return await self._session.signals(wait=wait)
-
-    async def held(self) -> Sequence[Receipt]:
-        return await self._session.held()
-
-    def disown(self, receipts: Sequence[Receipt], /) -> None:
-        self._session.disown(receipts)
-
-    async def leave(self) -> None:
-        await self._session.leave()
+        return await super().settle(self._prepared[1], number=number)
 
     async def _put_off(self, batch: Sequence[Settlement]) -> Sequence[Settlement]:
         now = self._clock.now() + self._clock_offset

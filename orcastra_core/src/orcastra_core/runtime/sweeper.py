@@ -7,6 +7,7 @@ import random
 
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
+from orcastra_core.interfaces.results import ResultStore
 from orcastra_core.model.dead_letter import DEAD_LETTER_TTL
 from orcastra_core.model.errors import BrokerError
 from orcastra_core.runtime.patience import Patience
@@ -21,8 +22,10 @@ PRUNE_EVERY = 30.0
 _CHUNK = 500
 
 
-async def sweep_for_ever(broker: Broker, clock: Clock, rng: random.Random, stats: Stats) -> None:
-    """Sweep and prune until cancelled."""
+async def sweep_for_ever(
+    broker: Broker, results: ResultStore | None, clock: Clock, rng: random.Random, stats: Stats
+) -> None:
+    """Sweep and prune until cancelled. ``results`` are the broker's own, or those of another store."""
     patience = Patience("sweeping", clock, rng)
     prune_at = clock.monotonic() + rng.uniform(0.0, PRUNE_EVERY)
     while True:
@@ -31,7 +34,7 @@ async def sweep_for_ever(broker: Broker, clock: Clock, rng: random.Random, stats
             await _sweep(broker, stats)
             if clock.monotonic() >= prune_at:
                 prune_at = clock.monotonic() + PRUNE_EVERY
-                await _prune(broker)
+                await _prune(broker, results)
             patience.success()
         except BrokerError as error:
             await patience.pause(error)
@@ -49,9 +52,9 @@ async def _sweep(broker: Broker, stats: Stats) -> None:
             _log.warning("%d deliveries of dead sessions are handed out again", len(swept.lost))
 
 
-async def _prune(broker: Broker) -> None:
-    if broker.results is not None:
-        while await broker.results.prune(limit=_CHUNK) == _CHUNK:
+async def _prune(broker: Broker, results: ResultStore | None) -> None:
+    for store in dict.fromkeys((broker.results, results)):
+        while store is not None and await store.prune(limit=_CHUNK) == _CHUNK:
             pass
     if broker.dead_letters is not None:
         while await broker.dead_letters.purge(older_than=DEAD_LETTER_TTL, limit=_CHUNK) == _CHUNK:

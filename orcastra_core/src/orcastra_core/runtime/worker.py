@@ -7,12 +7,13 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from orcastra_core.interfaces.broker import Broker
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.middleware import Middleware
+from orcastra_core.interfaces.results import ResultStore
 from orcastra_core.interfaces.scheduler import Scheduler
 from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.interfaces.session import Session
@@ -29,8 +30,10 @@ from orcastra_core.runtime.errors import first_leaf
 from orcastra_core.runtime.event_sink import EventSink
 from orcastra_core.runtime.executor import Executor
 from orcastra_core.runtime.fetcher import Fetcher
+from orcastra_core.runtime.first_of import first_of
 from orcastra_core.runtime.patience import Patience
 from orcastra_core.runtime.promoter import Promoter
+from orcastra_core.runtime.results_elsewhere import ParcellingSession
 from orcastra_core.runtime.run import Cause
 from orcastra_core.runtime.stats import Stats
 from orcastra_core.runtime.sweeper import sweep_for_ever
@@ -62,6 +65,7 @@ class Worker:
         *,
         scheduler: Scheduler | None,
         scheduler_offset: float = 0.0,
+        results: ResultStore | None = None,
         plan: Plan,
         clock: Clock,
         queue_specs: Sequence[QueueSpec] = (),
@@ -78,6 +82,7 @@ class Worker:
         self._scheduler = scheduler
         self._deferring = None if profile.offers(Cap.DELAY) else scheduler
         self._scheduler_offset = scheduler_offset
+        self._results = results
         self._plan = plan
         self._clock = clock
         self._queue_specs = queue_specs
@@ -117,7 +122,7 @@ class Worker:
             async with asyncio.TaskGroup() as beside:
                 background = [
                     beside.create_task(
-                        sweep_for_ever(self._broker, self._clock, self._rng, self.stats), name="sweeper"
+                        sweep_for_ever(self._broker, self._results, self._clock, self._rng, self.stats), name="sweeper"
                     ),
                     beside.create_task(sink.run(), name="events"),
                 ]
@@ -144,16 +149,12 @@ class Worker:
         return [Promoter(one, self._broker, self._plan, self._clock, self._rng) for one in schedulers]
 
     def _settling(self, session: Session, promoters: Sequence[Promoter]) -> Session:
+        if self._results is not None:
+            session = ParcellingSession(session, self._results)
         if self._deferring is None:
             return session
-
-        def hint() -> None:
-            for promoter in promoters:
-                promoter.hint()
-
-        return DeferringSession(
-            session, self._deferring, self._clock, clock_offset=self._scheduler_offset, on_deferred=hint
-        )
+        hint, offset = partial(_hint, promoters), self._scheduler_offset
+        return DeferringSession(session, self._deferring, self._clock, clock_offset=offset, on_deferred=hint)
 
     async def _open_session(self) -> Session | None:
         patience = Patience("opening a session", self._clock, self._rng)
@@ -211,7 +212,7 @@ class Worker:
                     group.create_task(self._heed(session, executor, promoters), name="signals"),
                     group.create_task(audit_for_ever(tenure, executor, fetcher, self._clock, self._rng), name="audit"),
                 ]
-                await self._first_of(self._stop.wait(), self._work_done(fetcher, tenure, executor))
+                await first_of(self._stop.wait(), self._work_done(fetcher, tenure, executor))
                 await fetcher.stop(fetching)
                 await self._drain(executor)
                 tenure.settler.close()
@@ -243,8 +244,7 @@ class Worker:
                     case CancelTask(task_id):
                         executor.cancel(task_id)
                     case DueSoon():
-                        for promoter in promoters:
-                            promoter.hint()
+                        _hint(promoters)
                     case Fenced():
                         raise SessionFenced(f"session {session.id} was reaped")
 
@@ -286,15 +286,12 @@ class Worker:
                     "%d tasks still run after %g s: they are stopped and released", executor.running, self.options.grace
                 )
 
-        await self._first_of(ended(), patience_over())
+        await first_of(ended(), patience_over())
         if executor.running:
             executor.cancel_all(Cause.SHUTDOWN)
-            await self._first_of(ended(), self._clock.sleep(_STOP_SECONDS))
+            await first_of(ended(), self._clock.sleep(_STOP_SECONDS))
 
-    @staticmethod
-    async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(wait) for wait in waits]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                task.cancel()
+
+def _hint(promoters: Sequence[Promoter]) -> None:
+    for promoter in promoters:
+        promoter.hint()
