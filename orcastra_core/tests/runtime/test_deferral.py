@@ -244,7 +244,7 @@ async def test_due_is_judged_by_the_schedulers_store() -> None:
             return attrs.evolve(await self.real.open(), clock_offset=3600.0)
 
     bench = DeferringBench({"url": LEAN, "scheduler": "memory://"})
-    bench.app._connection._elsewhere = Elsewhere(MemoryBroker(BrokerUrl.parse("memory://"), clock=Ahead(3600.0)))
+    bench.app._connection._scheduling = Elsewhere(MemoryBroker(BrokerUrl.parse("memory://"), clock=Ahead(3600.0)))
     bench.plan = [OSError("one")]
     async with bench.app as app:
         begun = asyncio.get_running_loop().time()
