@@ -151,7 +151,7 @@ def _(c: Choice) -> Step:
 # -- sessions
 
 
-@move(4, lambda c: len(c.players()) < _MOST_SESSIONS)
+@move(4, lambda c: len(c.players()) < (1 if c.domain.t.profile.partitioned else _MOST_SESSIONS))
 def _(c: Choice) -> Step:
     broker = c.one_of((0, 1))
     return lambda: moves.open_session(c.domain, broker)

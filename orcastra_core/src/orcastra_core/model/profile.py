@@ -95,6 +95,9 @@ class Profile:
         clock_offset: Seconds the store's clock is ahead of ours.
         server_reaps: Whether the store's server itself hands out again what a dead
             session held: ``sweep`` finds nothing to do then, and nobody learns which session it was.
+        partitioned: Whether a queue is read in partitions, each by one session at a time: what waits in one goes to
+            another session only once its reader holds nothing of it and asks for nothing. So the sequence of queues and
+            their priorities hold within what a session reads, not across sessions.
         notes: Why a capability is missing, or what an emulated one costs.
     """
 
@@ -104,6 +107,7 @@ class Profile:
     durability: Durability
     clock_offset: float = 0.0
     server_reaps: bool = False
+    partitioned: bool = False
     notes: Mapping[Cap, str] = MappingProxyType({})
 
     def offers(self, cap: Cap) -> bool:
