@@ -21,7 +21,17 @@ for folder in (HERE, HERE.parents[1] / "tests"):  # kafka_rig, and server_rig, w
 
 from kafka_rig import Open  # noqa: E402 - it is found only now
 
-WITHOUT_A_BROKER = ("test_acks", "test_assignment", "test_calendar", "test_golden_frames", "test_golden_logs", "test_lines", "test_records", "test_scan", "test_window")
+WITHOUT_A_BROKER = (
+    "test_acks",
+    "test_assignment",
+    "test_calendar",
+    "test_golden_frames",
+    "test_golden_logs",
+    "test_lines",
+    "test_records",
+    "test_scan",
+    "test_window",
+)
 """Modules that start nothing. All others take minutes."""
 
 

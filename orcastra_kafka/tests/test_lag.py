@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 import uuid
 
 import pytest
@@ -16,6 +17,7 @@ from orcastra_core.interfaces.session import Session
 from orcastra_core.model.delivery import Delivery
 from orcastra_core.model.errors import InvalidOption
 from orcastra_core.model.published import STORED
+from orcastra_core.model.schedule import ScheduleId
 from orcastra_core.model.settlement import Done
 from orcastra_kafka import KafkaBroker
 from orcastra_kafka.conformance_servers import Server
@@ -65,6 +67,8 @@ async def test_lag(shared: Server, opened: Open, lane: str) -> None:
     assert all(isinstance(answer, Done) for answer in await session.settle([make.dead(one) for one in rest], number=2))
     assert await lag(broker, QUEUE, QUEUE) == [QueueLag(QUEUE, {"high": 0, "normal": 0}, dead=11)]
     await session.leave()
+    await broker.scheduler.add([make.schedule(name, time.time() + 3600) for name in ("one", "other")])
+    await broker.scheduler.remove([ScheduleId("one")])
     with pytest.raises(InvalidOption, match=r"has no queue 'p'; there are: a\.other/queue, q"):
         await lag(broker, "p")
 
@@ -72,12 +76,12 @@ async def test_lag(shared: Server, opened: Open, lane: str) -> None:
     assert (told.returncode, told.stderr) == (0, "")
     assert [json.loads(line) for line in told.stdout.splitlines()] == [
         {"queue": "a.other/queue", "levels": {"high": 0, "normal": 1}, "dead": 0, "scheduled": 0},
-        {"queue": "q", "levels": {"high": 0, "normal": 0}, "dead": 11, "scheduled": 0},
+        {"queue": "q", "levels": {"high": 0, "normal": 0}, "dead": 11, "scheduled": 1},
     ]
     told = await orcastra("kafka", "lag", "q", "--url", url)
     assert told.stdout.splitlines() == [
         "queue  high  normal  low  dead  scheduled",
-        "q         0       0         11          0",
+        "q         0       0         11          1",
     ]
 
 

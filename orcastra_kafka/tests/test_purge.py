@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import suppress
 
 import pytest
 from kafka_rig import Open
-from server_rig import QUEUE, make, until, want
+from server_rig import QUEUE, make, want
 
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.delivery import Delivery
@@ -111,11 +112,19 @@ async def test_the_classic_lane_refuses(shared: Server, opened: Open) -> None:
 
 @pytest.mark.timeout(60)
 async def test_a_broker_that_is_closed_in_the_middle(shared: Server, opened: Open) -> None:
-    broker = await opened(url(shared))
-    assert set(await broker.publish([make.envelope() for _ in range(1000)])) == {STORED}
-    purging = asyncio.create_task(broker.purge(QUEUE))
-    await until(lambda: bool(broker._purges._members), "it has joined")
-    await broker.close()
-    with pytest.raises(BrokerClosed):
-        await purging
-    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("share-")]
+    where = url(shared)
+    broker = await opened(where)
+    for _ in range(4):
+        assert set(await broker.publish([make.envelope() for _ in range(1000)])) == {STORED}
+    for share_of_a_second in (0.0, 0.05, 0.2, 0.4):
+        broker = await opened(where)
+        purging = asyncio.create_task(broker.purge(QUEUE))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(share_of_a_second):
+                await asyncio.shield(purging)
+        if not purging.done():
+            async with asyncio.timeout(2):
+                await broker.close()
+            with pytest.raises(BrokerClosed):
+                await purging
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith(("share-", "kafka-purge"))]

@@ -108,9 +108,12 @@ class Ground:
             (directory / "server.properties").write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
             made.append(Server(self, number, outside, relayed, advertised, directory))
         self._brokers += made
-        async with asyncio.TaskGroup() as group:
-            for server in made:
-                group.create_task(server.start(peers=nodes))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server in made:
+                    group.create_task(server.start(peers=nodes))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
         return made
 
     def free_ports(self, number: int) -> Sequence[int]:

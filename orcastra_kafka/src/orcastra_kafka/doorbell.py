@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from orcastra_kafka.errors import CLIENT_ERRORS
-from orcastra_kafka.patience import led, pause
+from orcastra_kafka.patience import led
 from orcastra_kafka.protocol.log import LATEST, Fetch, ListOffsets
 from orcastra_kafka.share.cluster import Cluster
 from orcastra_kafka.share.errors import check
 from orcastra_kafka.share.messages import Partition
+from orcastra_kafka.share.pauses import pause, pause_unless
 from orcastra_kafka.share.private import Connection
 
 _log = logging.getLogger("orcastra.kafka")
@@ -41,7 +42,10 @@ class Doorbell:
         self._offsets: dict[Partition, int] = {}
         self._leaders: dict[Partition, int] = {}
         self._names: dict[str, list[Partition]] = {}
+        self._topics: dict[Partition, str] = {}
         self._rung = asyncio.Event()
+        self._where: set[str] = set()
+        self._everywhere = False
         self._wanted = asyncio.Event()
         self._waiting = 0
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -64,25 +68,30 @@ class Doorbell:
                 check(error, doing=f"the end of {topic}")
                 ends[facts.id, number] = offset
         for at in self._names.get(topic, ()):
-            del self._offsets[at], self._leaders[at]
+            del self._offsets[at], self._leaders[at], self._topics[at]
         self._offsets |= ends
+        self._topics |= dict.fromkeys(ends, topic)
         self._leaders |= {at: facts.leaders[at[1]] for at in ends}
         self._names[topic] = sorted(ends)
 
-    async def wait(self, seconds: float) -> None:
-        """Return when it rings, or after so many seconds."""
+    async def wait(self, seconds: float) -> Collection[str] | None:
+        """Wait until it rings, but not longer than so many seconds.
+
+        Returns:
+            The topics that something was appended to; None if there may be something in any.
+        """
         self._waiting += 1
         self._wanted.set()
         try:
-            async with asyncio.timeout(seconds):
-                await self._rung.wait()
-        except TimeoutError:
-            pass
+            await pause_unless(self._rung, seconds)
+            return None if self._everywhere or not self._where else frozenset(self._where)
         finally:
             self._waiting -= 1
             if not self._waiting:
                 self._wanted.clear()
             self._rung.clear()
+            self._where.clear()
+            self._everywhere = False
 
     def drop(self) -> list[asyncio.Task[None]]:
         """Stop listening; return what has to be waited for."""
@@ -115,7 +124,7 @@ class Doorbell:
                         connection = None
                     await pause(_PAUSE)
                     await self._look_again()
-                    self._rung.set()  # whatever has happened: look
+                    self._ring()  # whatever has happened: look
                     continue
                 lost: set[Partition] = set()
                 for at, page in said.items():
@@ -125,14 +134,21 @@ class Doorbell:
                         lost.add(at)
                     elif page.end > self._offsets[at]:
                         self._offsets[at] = page.end
-                        self._rung.set()
+                        self._ring(self._topics[at])
                 if lost:
                     await pause(_PAUSE)
                     await self._look_again(lost)
-                    self._rung.set()
+                    self._ring()
         finally:
             if connection is not None:
                 connection.close()
+
+    def _ring(self, topic: str | None = None) -> None:
+        if topic is None:
+            self._everywhere = True
+        else:
+            self._where.add(topic)
+        self._rung.set()
 
     async def _look_again(self, lost: Collection[Partition] = ()) -> None:
         """Ask who leads; and begin anew, at its end, with a topic of which something was lost, or that was made anew."""

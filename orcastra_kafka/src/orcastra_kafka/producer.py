@@ -117,14 +117,13 @@ class Producer:
     def _gather(self, records: Sequence[Record]) -> list[Batch]:
         """Put records into the batches that gather; return the batch of each."""
         self._turn += 1
-        partitions = {topic: len(leaders) for topic, leaders in self._leaders.items()}
         batches: list[Batch] = []
         for topic, key, value, headers, spread in records:
             if spread is None:
                 spread = self._turn
                 if self.scatter:
                     self._turn += 1
-            at = (topic, spread % partitions[topic])
+            at = (topic, spread % len(self._leaders[topic]))
             waiting = self._waiting.get(at)
             if waiting is None:
                 waiting = self._waiting[at] = deque()

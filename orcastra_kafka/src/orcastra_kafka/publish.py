@@ -38,14 +38,17 @@ def refusal(envelope: Envelope, settings: Settings) -> Refused | None:
     if envelope.priority not in settings.priorities:
         taken = f"{min(settings.priorities)} to {max(settings.priorities)}"
         return Refused(f"priority {envelope.priority} is not in {taken}: {NOTES[Cap.PRIORITY]}")
-    for asked, cap in (
-        (envelope.due, Cap.DELAY),
-        (envelope.dedup, Cap.DEDUP),
-        (envelope.order_by if settings.lane != "classic" else None, Cap.ORDERED_KEY),
-    ):
-        if asked is not None:
-            return Refused(f"kafka does not offer {cap.name}: {NOTES[cap]}")
+    if envelope.due is not None:
+        return _unsupported(Cap.DELAY)
+    if envelope.dedup is not None:
+        return _unsupported(Cap.DEDUP)
+    if envelope.order_by is not None and settings.lane != "classic":
+        return _unsupported(Cap.ORDERED_KEY)
     return None
+
+
+def _unsupported(cap: Cap) -> Refused:
+    return Refused(f"kafka does not offer {cap.name}: {NOTES[cap]}")
 
 
 def record_of(envelope: Envelope, counts: Counts, names: Names) -> Record:
@@ -60,7 +63,7 @@ def record_of(envelope: Envelope, counts: Counts, names: Names) -> Record:
 
 def headers_of(counts: Counts) -> Sequence[tuple[str, bytes]]:
     """Return the headers that hold counts."""
-    if counts == FRESH:
+    if counts is FRESH or counts == FRESH:
         return ()
     return ((COUNTS, f"{counts.attempt},{counts.lost},{counts.released}".encode()),)
 

@@ -35,58 +35,65 @@ class Purges:
     """The purges of one broker that are under way."""
 
     def __init__(self) -> None:
-        self._members: set[ShareConsumer] = set()
+        self._tasks: set[asyncio.Task[int]] = set()
 
     async def purge(self, core: Core, queue: QueueName) -> int:
         """Forget what waits in a queue by now; return how much it was. What runs goes on.
 
         Raises BrokerError; what was forgotten until then stays so.
         """
+        task = core.loop.create_task(_purge(core, queue), name=f"kafka-purge-{queue}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         try:
-            return await self._purge(core, queue)
+            return await task
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if core.closed and caller is not None and not caller.cancelling():
+                raise BrokerClosed("the broker was closed") from None
+            raise
         except CLIENT_ERRORS as error:
-            if core.closed:
-                raise BrokerClosed("the broker was closed") from error
             raise translate(error, core.where) from error
 
     async def close(self) -> None:
         """End them all."""
-        while self._members:
-            await _end(self._members.pop())
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
-    async def _purge(self, core: Core, queue: QueueName) -> int:
-        topics = lanes_of(core.names, queue, core.settings.priorities)
-        facts = (await core.cluster.metadata(topics)).topics
-        there = [name for name in topics if facts[name].error != KafkaCode.UNKNOWN_TOPIC_OR_PARTITION]
-        ends: dict[Partition, int] = {}
-        for name in there:
-            for number in range(len(facts[name].leaders)):
-                begin, end = [await offset_at(core, facts[name], number, time) for time in (EARLIEST, LATEST)]
-                if end > begin:
-                    ends[facts[name].id, number] = end
-        if not ends:
-            return 0
-        await core.ensure_groups([queue], None)
-        member = ShareConsumer(core.cluster, core.names.queue(queue), there, follow_assignment=False)
-        self._members.add(member)
-        count = 0
-        try:
-            await member.start()
-            async with asyncio.timeout(max(_COLD_START, core.settings.timeout)):
-                await member.ready()
-            while records := await member.fetch(_PIECE, _QUIET):
-                old = [one for one in records if one.offset < ends.get(one.partition, 0)]
-                late = [one for one in records if one.offset >= ends.get(one.partition, 0)]
-                # they come in order: before the first late one of a partition all have come that waited there
-                member.pass_over({one.partition for one in late})
-                await _accept(core, member, old)
-                count += len(old)
-                await _put_back(core, member, late)
-        finally:
-            if member in self._members:
-                self._members.discard(member)
-                await _end(member)
-        return count
+
+async def _purge(core: Core, queue: QueueName) -> int:
+    topics = lanes_of(core.names, queue, core.settings.priorities)
+    facts = (await core.cluster.metadata(topics)).topics
+    there = [name for name in topics if facts[name].error != KafkaCode.UNKNOWN_TOPIC_OR_PARTITION]
+    ends: dict[Partition, int] = {}
+    for name in there:
+        for number in range(len(facts[name].leaders)):
+            begin, end = [await offset_at(core, facts[name], number, time) for time in (EARLIEST, LATEST)]
+            if end > begin:
+                ends[facts[name].id, number] = end
+    if not ends:
+        return 0
+    await core.ensure_groups([queue], None)
+    member = ShareConsumer(core.cluster, core.names.queue(queue), there, follow_assignment=False)
+    count = 0
+    try:
+        await member.start()
+        async with asyncio.timeout(max(_COLD_START, core.settings.timeout)):
+            await member.ready()
+        while records := await member.fetch(_PIECE, _QUIET):
+            old = [one for one in records if one.offset < ends.get(one.partition, 0)]
+            late = [one for one in records if one.offset >= ends.get(one.partition, 0)]
+            # they come in order: before the first late one of a partition all have come that waited there
+            member.pass_over({one.partition for one in late})
+            await _accept(core, member, old)
+            count += len(old)
+            await _put_back(core, member, late)
+    finally:
+        await _end(member)
+    return count
 
 
 async def _accept(core: Core, member: ShareConsumer, records: Sequence[ShareRecord]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import attrs
@@ -115,11 +115,15 @@ class Reader:
         until = loop.time() + wait
         await self.open([queue for queue, _ in want])
         try:
-            while not await self._look(want, limit):
+            pause = max(_LOOK_AROUND, 0.02 * len(self._lanes))
+            looked, where = loop.time(), None
+            while not await self._look(want, limit, where):
                 left = until - loop.time()
                 if left <= 0:
                     return
-                await self._bell.wait(min(left, max(_LOOK_AROUND, 0.02 * len(self._lanes))))
+                where = await self._bell.wait(min(left, pause))
+                if where is None or loop.time() >= looked + pause:
+                    looked, where = loop.time(), None
         except CLIENT_ERRORS as error:
             raise translate(error, self._where) from error
 
@@ -173,14 +177,18 @@ class Reader:
             pass
         await self._cluster.close()
 
-    async def _look(self, want: Sequence[tuple[QueueName, int]], limit: int) -> bool:
-        """Ask lane by lane, in their order, without waiting. Whether anything came."""
+    async def _look(
+        self, want: Sequence[tuple[QueueName, int]], limit: int, where: Collection[str] | None = None
+    ) -> bool:
+        """Ask lane by lane, in their order, without waiting; only those of some topics, if so. Whether anything came."""
         found = False
         for queue, most in want:
             left = min(limit, most)
             for topic in lanes_of(self._names, queue, self._settings.priorities):
                 if left <= 0:
                     break
+                if where is not None and topic not in where:
+                    continue
                 lane = self._lanes[topic]
                 try:
                     records = await lane.fetch(left)

@@ -120,8 +120,8 @@ class ResultIndex:
         if page is not None:
             _pick(logs.entries_of(page, offset), keys, found)
 
-    async def _page(self, at: int, most: int = _PAGE) -> Page | None:
-        return await logs.page(self._core, self._topic, self._partition, at, most=most)
+    async def _page(self, at: int, most: int = 0) -> Page | None:
+        return await logs.page(self._core, self._topic, self._partition, at, most=most or _PAGE)
 
     async def _offset_at(self, time: int) -> int:
         return await logs.offset_at(self._core, self._topic, self._partition, time)

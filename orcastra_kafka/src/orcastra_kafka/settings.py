@@ -14,6 +14,7 @@ from orcastra_core.model.errors import InvalidOption
 from orcastra_core.model.names import DomainName
 from orcastra_core.model.profile import Limits
 from orcastra_kafka.share.cluster import Connecting
+from orcastra_kafka.share.private import has_codec
 from orcastra_kafka.topics import LEVELS
 
 DEFAULT_PORT = 9092
@@ -25,6 +26,8 @@ LIMITS = Limits(publish_window=0.0, settle_window=0, time_resolution=0.05, recov
 """What both lanes have in common; lease, priorities and patience come from the broker and the URL."""
 
 _LANES = ("auto", "share", "classic")
+_PRIORITIES: Final[Mapping[int, Sequence[int]]] = {1: (0,), 2: (1, 0), 3: tuple(LEVELS)}
+"""By how many there are."""
 
 
 @attrs.frozen(kw_only=True)
@@ -102,7 +105,7 @@ class Settings:
     @property
     def priorities(self) -> Sequence[int]:
         """The priorities that are taken, the highest first."""
-        return (0,) if self.levels == 1 else (1, 0) if self.levels == 2 else tuple(LEVELS)
+        return _PRIORITIES[self.levels]
 
     def connecting(self, timeout: float | None = None) -> Connecting:
         """Return how to connect. Raises InvalidOption for certificates that cannot be read."""
@@ -134,6 +137,11 @@ class Settings:
         return context
 
     def _check(self, url: BrokerUrl) -> None:
+        if not has_codec(self.compression):
+            raise InvalidOption(
+                f"{url}: compression={self.compression} needs a library that is not installed;"
+                f" pip install 'aiokafka[{self.compression}]'"
+            )
         if self.transactions and self.lane == "share":
             raise InvalidOption(
                 f"{url}: transactions=1 is for lane=classic: acknowledgements of a share group join none"

@@ -67,6 +67,7 @@ class Names:
         self.schedule = f"{self.prefix}schedule"
         self.dead = f"{self.prefix}dead"
         self._escaped: dict[str, str] = {}
+        self._lanes: dict[tuple[str, int], str] = {}
 
     def queue(self, queue: str) -> str:
         """Return the name of a queue's share group, and of its topics but for the level."""
@@ -81,7 +82,10 @@ class Names:
 
     def lane(self, queue: str, level: int) -> str:
         """Return the topic of a queue's tasks of one priority."""
-        return f"{self.queue(queue)}.{LEVELS[level]}"
+        known = self._lanes.get((queue, level))
+        if known is None:
+            known = self._lanes[queue, level] = f"{self.queue(queue)}.{LEVELS[level]}"
+        return known
 
 
 @attrs.frozen

@@ -28,6 +28,8 @@ _AGAIN: frozenset[int] = (
 _PAUSE = 0.02
 _MARKERS = 0.003
 """Seconds between two questions whether the last transaction's markers are written: on one machine that takes some milliseconds."""
+_FIRST = 10.0
+"""Seconds in which the brokers have to make their own log of transactions, for the first of a cluster."""
 _FAREWELL = 1.0
 _BROKEN = (KafkaError, OSError, TimeoutError, EOFError)
 
@@ -73,7 +75,7 @@ class Transactions:
             said.append(await self._ask(InitProducerId(transactional=self.name, timeout=max(2 * self._timeout, 10.0))))
             return said[-1].error
 
-        await self._insist(ask, "beginning", self._loop.time() + self._timeout)
+        await self._insist(ask, "beginning", self._loop.time() + max(self._timeout, _FIRST))
         self._identity = said[-1]
         self._sequences.clear()
 
@@ -215,9 +217,11 @@ class Transactions:
 
     async def _insist(self, ask: Callable[[], Awaitable[int]], doing: str, until: float) -> None:
         """Ask until it is answered with success. All that is asked here may be repeated."""
+        heard_by = min(until, self._loop.time() + self._timeout)
         while True:
+            over = until
             try:
-                async with asyncio.timeout_at(until):
+                async with asyncio.timeout_at(min(until, self._loop.time() + self._timeout)):
                     code = await ask()
                 if not code:
                     return
@@ -225,9 +229,10 @@ class Transactions:
             except _BROKEN as caught:
                 code = int(getattr(caught, "code", KafkaCode.NETWORK_EXCEPTION))
                 error = caught
+                over = until if isinstance(caught, ShareError) else heard_by
             if code in _FENCED:
                 raise Fenced(code, doing=f"transaction {self.name}: {doing}")
-            if code not in _AGAIN or code in DENIED or self._loop.time() + _PAUSE >= until:
+            if code not in _AGAIN or code in DENIED or self._loop.time() + _PAUSE >= over:
                 raise error
             if code != _CONCURRENT:
                 self._coordinator = None

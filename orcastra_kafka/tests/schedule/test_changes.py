@@ -167,6 +167,12 @@ async def test_large_schedules_are_fired_claimed_and_settled_in_pieces(shared: S
     assert [await promoted(broker) for _ in range(3)] == [3, 1, 0]
 
 
+async def test_no_more_than_the_limit_is_fired_at_a_time(shared: Server, opened: Open) -> None:
+    broker = await opened(url_of(shared, 4))
+    await broker.scheduler.add([deferred() for _ in range(40)])
+    assert [await promoted(broker, limit) for limit in (0, 1, 3, 6, 30)] == [0, 1, 3, 6, 30]
+
+
 async def test_five_promote_at_once_and_each_tick_is_fired_once(shared: Server, opened: Open) -> None:
     url = url_of(shared)
     brokers = [await opened(url) for _ in range(5)]

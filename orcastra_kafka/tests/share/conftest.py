@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import pytest
 
+from orcastra_core.model.broker_url import BrokerUrl
+from orcastra_kafka import KafkaBroker
 from orcastra_kafka.conformance_servers import Ground, Server
 from orcastra_kafka.producer import Producer, Record
 from orcastra_kafka.share import Cluster, Connecting
@@ -54,3 +56,12 @@ async def produce(cluster: Cluster, topic: str) -> AsyncIterator[Produce]:
 
     yield produce
     await producer.close()
+
+
+@pytest.fixture
+async def broker(server: Server) -> AsyncIterator[KafkaBroker]:
+    """A broker of a fresh domain, with a topic of one partition for each queue."""
+    broker = KafkaBroker(BrokerUrl.parse(f"{server.url}/?domain={uuid.uuid4().hex}&lane=share&partitions=1&levels=1"))
+    await broker.open()
+    yield broker
+    await broker.close()

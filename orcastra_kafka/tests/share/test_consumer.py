@@ -10,8 +10,16 @@ import pytest
 from server_rig import until
 
 from orcastra_kafka.conformance_servers import Server
-from orcastra_kafka.share import AckType, Cluster, Connecting, KafkaCode, ShareConsumer, ShareError, ShareRecord
-from orcastra_kafka.share.errors import SessionLost
+from orcastra_kafka.share import (
+    AckType,
+    Cluster,
+    Connecting,
+    KafkaCode,
+    SessionLost,
+    ShareConsumer,
+    ShareError,
+    ShareRecord,
+)
 from orcastra_kafka.share.messages import ShareFetch
 
 pytestmark = pytest.mark.kafka

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 
 from orcastra_core.interfaces.session import Session
-from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.counts import Counts
 from orcastra_core.model.delivery import Delivery, Want
 from orcastra_core.model.envelope import Envelope
@@ -23,20 +20,11 @@ from orcastra_core.model.result import Outcome, Result
 from orcastra_core.model.session import Fenced
 from orcastra_core.model.settlement import STALE, Complete, Done
 from orcastra_kafka import KafkaBroker
-from orcastra_kafka.conformance_servers import Server
 from orcastra_kafka.session_share import ShareSession
 
 pytestmark = pytest.mark.kafka
 
 QUEUE = QueueName("q")
-
-
-@pytest.fixture
-async def broker(server: Server) -> AsyncIterator[KafkaBroker]:
-    broker = KafkaBroker(BrokerUrl.parse(f"{server.url}/?domain={uuid.uuid4().hex}&lane=share&partitions=1&levels=1"))
-    await broker.open()
-    yield broker
-    await broker.close()
 
 
 async def publish(broker: KafkaBroker, number: int) -> list[Envelope]:

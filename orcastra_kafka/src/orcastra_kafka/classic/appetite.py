@@ -6,21 +6,25 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SATED = 0.2
-"""Seconds without a fetch after which idle partitions are for others."""
-_AGAIN = 0.5
-"""Seconds from one rebalance to the next that a member asks for, at least."""
+_SATED = 0.1
+"""Leases without a fetch after which idle partitions are for others."""
+_AGAIN = 0.25
+"""Leases from one rebalance to the next that a member asks for, at least."""
 
 
 class Appetite:
     """What a member wants, and what it told its group of that.
 
+    Args:
+        lease: Seconds after which the group misses it.
+
     Attributes:
         suspended: Whether it stands still, and asks its group for nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lease: float) -> None:
         self.suspended = False
+        self._lease = lease
         self._company = False
         self._fetching = 0
         self._fetched_at = self._agreed_at = _now()
@@ -56,14 +60,14 @@ class Appetite:
             waiting: Whether there are partitions of which nothing is in hand, and something is ready.
             fed: Whether anything is ready.
         """
-        if self.suspended or not self._company or _now() - self._agreed_at < _AGAIN:
+        if self.suspended or not self._company or _now() - self._agreed_at < _AGAIN * self._lease:
             return False
         hungry = self._fetching and not fed
         return bool((self._sated and not self._told_sated and waiting) or (hungry and self._told_sated))
 
     @property
     def _sated(self) -> bool:
-        return not self._fetching and _now() - self._fetched_at > _SATED
+        return not self._fetching and _now() - self._fetched_at > _SATED * self._lease
 
 
 def _now() -> float:

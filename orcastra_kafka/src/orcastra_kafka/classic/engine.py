@@ -20,7 +20,7 @@ from orcastra_kafka.classic.holding import End, Holding
 from orcastra_kafka.classic.member import Member
 from orcastra_kafka.classic.messages import Membership
 from orcastra_kafka.classic.precedence import unread_ahead
-from orcastra_kafka.classic.private import KafkaError, commit_as
+from orcastra_kafka.classic.private import commit_as
 from orcastra_kafka.classic.writer import TransactionalWriter, Writer, flush_all
 from orcastra_kafka.producer import Record
 from orcastra_kafka.publish import counts_of, envelope_of
@@ -30,6 +30,7 @@ from orcastra_kafka.topics import Names
 
 _log = logging.getLogger("orcastra.kafka")
 
+_FAREWELL = 1.0
 _CATCH_UP = 0.25
 """Seconds that what was published already may take to come in, beyond those that the caller would wait."""
 
@@ -61,6 +62,11 @@ class Engine:
         self._unseen: dict[Receipt, None] = {}
         self._answering: Sequence[Receipt] = ()
         self._stopped = False
+
+    @classmethod
+    async def made(cls, settings: Settings, session: str, lease: float) -> Engine:
+        """Return one that belongs to the running event loop."""
+        return cls(settings, session, lease)
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
@@ -137,13 +143,10 @@ class Engine:
         tasks = [*self._joining.values(), *self._tasks]
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
         ending: list[Member | Writer] = [*self._members.values(), self._writer]
-        for one in ending:
-            with suppress(KafkaError, TimeoutError, OSError):
-                async with asyncio.timeout(2.0):
-                    await one.stop()
+        with suppress(TimeoutError):  # nobody may be there to say goodbye to
+            async with asyncio.timeout(_FAREWELL):
+                await asyncio.gather(*tasks, *(one.stop() for one in ending), return_exceptions=True)
         await self._cluster.close()
 
     async def suspend(self) -> None:

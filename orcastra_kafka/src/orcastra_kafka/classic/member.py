@@ -18,6 +18,7 @@ from orcastra_kafka.classic.committer import Committer
 from orcastra_kafka.classic.ends import Ends
 from orcastra_kafka.classic.messages import Membership
 from orcastra_kafka.classic.part import Part, Place, Taken
+from orcastra_kafka.errors import CLIENT_ERRORS
 
 _log = logging.getLogger("orcastra.kafka")
 
@@ -61,7 +62,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self._grants = 0
         self._generation = -1
         self._turn = 0
-        self.appetite = Appetite()
+        self._lease = options["session_timeout_ms"] / 1000
+        self.appetite = Appetite(self._lease)
         self.settled_down = asyncio.Event()
         """Set but for the time of a rebalance."""
         self._agreed = asyncio.Event()
@@ -91,7 +93,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         while True:
             try:
                 found = await self._consumer.getmany(timeout_ms=int(_POLL * 1000), max_records=2000)
-            except private.KafkaError as error:
+            except CLIENT_ERRORS as error:
                 _log.warning("reading %s: %s; going on", self.queue, error)
                 await asyncio.sleep(_POLL)  # noqa: TID251 - between two tries
                 continue
@@ -104,6 +106,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             part = self._parts.get(place)
             if part is not None:
                 if part.begins_anew(records):
+                    _log.warning("%s %d begins anew at %d: it was removed, and made again", *place, records[0].offset)
                     part = self._parts[place] = self._part(place, records[0].offset, "")
                 part.add(records)
         moved = [part.reach(private.position(self._consumer, place)) for place, part in self._parts.items()]
@@ -225,9 +228,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self._generation = private.generation(self._consumer)
         self.settled_down.clear()
         try:
-            async with asyncio.timeout(self._options["session_timeout_ms"] / 2000):
+            async with asyncio.timeout(self._lease / 2):
                 await self.committer.flush_once()
-        except (private.KafkaError, TimeoutError) as error:
+        except CLIENT_ERRORS as error:
             _log.info("%s: nothing said before a rebalance: %s", self.queue, error)
         finally:
             self.joining = True
@@ -238,7 +241,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self.joining = False
         try:
             await self._take_over(assigned)
-        except private.KafkaError as error:
+        except CLIENT_ERRORS as error:
             _log.warning("%s: cannot take over %d partitions: %s; joining again", self.queue, len(assigned), error)
             private.join_again(self._consumer)
 
@@ -272,7 +275,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         return Part(place, self._grants, offset, metadata, self._levels[place.topic], self._topics)
 
     def _stand(self, topics: Sequence[str]) -> Stand:
-        busy = {(place.topic, place.partition) for place, part in self._parts.items() if part.held}
+        busy = {(place.topic, place.partition) for place, part in self._parts.items() if part.busy}
         owned = {(place.topic, place.partition) for place in self._parts}
         return Stand(topics, self._generation, frozenset(busy), frozenset(owned), self.appetite.tell())
 

@@ -104,6 +104,11 @@ class Part:
         return len(self._ready.get(level, ()))
 
     @property
+    def busy(self) -> bool:
+        """Whether work of it is in hand, or was and the group does not know yet that it is over."""
+        return bool(self.held) or self.changed > self.told
+
+    @property
     def ordered(self) -> bool:
         """Whether there are ordering keys in it."""
         return self._lines.used
@@ -166,6 +171,8 @@ class Part:
             self._queue(record).append(record)
         self.window.finish([offset for offset, change in changes.items() if change.mark is None])
         self.changed += 1
+        if told:
+            self.told = self.changed
         self.dirty = self.dirty or not told
 
     def retried(self, offset: int) -> Change:

@@ -34,7 +34,7 @@ _NOTES = MappingProxyType(
         Cap.STABLE_SESSION: "a member that its group misses for a lease has lost what it held",
         Cap.PURGE: "a log cannot be emptied without what runs; the share lane can",
         Cap.INSPECT: "what is done ahead of the watermark is known to the members only",
-        Cap.PRIORITY: "a topic for each of up to three priorities: strict but for what was read ahead",
+        Cap.PRIORITY: "a topic for each of up to three priorities: strict among the partitions that a session reads",
     }
 )
 

@@ -31,7 +31,6 @@ _log = logging.getLogger("orcastra.kafka")
 
 KEPT = 8
 """Settles whose answers are kept for a repeat."""
-_FAREWELL = 2.0
 
 
 class ClassicSession(Session):
@@ -69,7 +68,7 @@ class ClassicSession(Session):
         await self._io.__aenter__()
         try:
             await self._core.ensure_queues(list(queues))
-            self._engine = await self._io.call(self._make)
+            self._engine = await self._io.call(Engine.made, self._core.settings, str(self.id), self.lease)
             await self._reach()  # the groups are joined later: is anybody there?
             async with asyncio.timeout(self._core.settings.timeout):
                 await self._io.call(self._engine.start)
@@ -149,8 +148,8 @@ class ClassicSession(Session):
         if self._closed.is_set():
             return
         try:
-            async with asyncio.timeout(_FAREWELL):
-                await self._call(self._made.leave, End.RELEASED)
+            async with asyncio.timeout(self._core.settings.timeout):
+                await self._hand_back(End.RELEASED)
         except (BrokerError, TimeoutError) as error:
             _log.debug("session %s left without a word: %s", self.id, error)
         finally:
@@ -159,7 +158,7 @@ class ClassicSession(Session):
     async def expire(self) -> int:
         """End it as its death would: what it holds is handed out again, ``lost`` + 1. Return how much that is."""
         await self._reach()
-        lost = await self._call(self._made.leave, End.LOST)
+        lost = await self._hand_back(End.LOST)
         await self.drop()
         now, told = self._core.clock.now(), b""
         for one in lost:
@@ -170,6 +169,12 @@ class ClassicSession(Session):
             await self._core.ensure_events()
             await self._core.producer.send([event_record(self._core, told)])
         return len(lost)
+
+    async def _hand_back(self, end: End) -> Sequence[Holding]:
+        """End what is held this way, once the settles are over that are on their way."""
+        if going := [task for task in self._settles.values() if not task.done()]:
+            await asyncio.wait(going)
+        return await self._call(self._made.leave, end)
 
     async def drop(self) -> None:
         """End it without giving anything back: it leaves its groups, and what it held counts as lost."""
@@ -259,9 +264,6 @@ class ClassicSession(Session):
         self._check()
         assert self._engine is not None
         return self._engine
-
-    async def _make(self) -> Engine:
-        return Engine(self._core.settings, str(self.id), self.lease)
 
     def _check(self) -> None:
         if self._closed.is_set() or self._core.closed:

@@ -84,6 +84,7 @@ class TransactionalWriter(Writer):
     def __init__(self, make: Callable[[], AIOKafkaProducer]) -> None:
         self._make = make
         self._made: AIOKafkaProducer | None = None
+        self._turn = asyncio.Lock()
 
     async def start(self) -> None:
         await self._producer()
@@ -105,7 +106,7 @@ class TransactionalWriter(Writer):
                     await member.agreed_after(assignments)
 
     async def _try(self, works: Sequence[Work], records: Sequence[Record]) -> Sequence[bool]:
-        async with AsyncExitStack() as turns:
+        async with self._turn, AsyncExitStack() as turns:
             for member in dict.fromkeys(work.member for work in works):
                 await turns.enter_async_context(member.committer.alone())
             live = {work for work in works if work.ours}

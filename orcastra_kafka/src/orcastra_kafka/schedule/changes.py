@@ -1,8 +1,9 @@
-"""What becomes of schedules in a transaction: claims, settled ticks, and recurring ones that are added again."""
+"""What becomes of schedules in a transaction: claims, settled ticks, and recurring ones that are added again; and of how many."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -10,6 +11,17 @@ from orcastra_core.model.errors import DeserializationError
 from orcastra_core.model.schedule import Fired, Schedule
 from orcastra_kafka.schedule.partition import MOST_CHANGED, Draft, Drafting, Partition
 from orcastra_kafka.schedule.records import head, key_of, moved, pack, same, unpack
+
+
+def shares(partitions: Sequence[Partition], now: float, limit: int) -> Mapping[Partition, int]:
+    """Return from which partitions how many of the earliest that are due come, ``limit`` of them in all."""
+    moments = [
+        (entry.look, partition.number)
+        for partition in partitions
+        for _, entry in partition.table.calendar.peek(now, limit)
+    ]
+    counts = Counter(number for _, number in sorted(moments)[: max(0, limit)])
+    return {partition: counts[partition.number] for partition in partitions if counts[partition.number]}
 
 
 def claimed(partition: Partition, now: float, limit: int, lease: float, taken: list[Schedule]) -> Drafting:

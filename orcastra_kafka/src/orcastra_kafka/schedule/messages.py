@@ -1,13 +1,15 @@
-"""Where logs really end, as a value."""
+"""Where logs really end, and who has transactions open in them (DescribeProducers v0), as values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from orcastra_kafka.protocol.log import LATEST, ListOffsets
+from orcastra_kafka.share.private import CompactArray, Int16, Int32, Int64
+from orcastra_kafka.share.wire import NO_TAGS, TEXT, Request, array
 
 
 @attrs.frozen
@@ -22,3 +24,53 @@ class RealEnds(ListOffsets):
     def of(cls, topic: str, partitions: Sequence[int]) -> RealEnds:
         """Return the question for some partitions of a topic."""
         return cls(topic, dict.fromkeys(partitions, LATEST))
+
+
+@attrs.frozen
+class DescribeProducers(Request[Mapping[tuple[str, int], tuple[int, Sequence[int]]]]):
+    """Ask a leader who writes to its partitions. Answered by topic and partition: an error, and producers with an open transaction."""
+
+    key = 61
+    version = 0
+    layout = (("topics", array(("name", TEXT), ("partitions", CompactArray(Int32)))),)
+    answer = (
+        ("throttle", Int32),
+        (
+            "topics",
+            array(
+                ("name", TEXT),
+                (
+                    "partitions",
+                    array(
+                        ("index", Int32),
+                        ("error", Int16),
+                        ("message", TEXT),
+                        (
+                            "producers",
+                            array(
+                                ("id", Int64),
+                                ("epoch", Int32),
+                                ("sequence", Int32),
+                                ("at", Int64),
+                                ("coordinator", Int32),
+                                ("start", Int64),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+    partitions: Mapping[str, Sequence[int]]
+
+    def fields(self) -> tuple[Any, ...]:
+        return ([(name, list(numbers), NO_TAGS) for name, numbers in self.partitions.items()],)
+
+    @classmethod
+    def read(cls, said: Any) -> Mapping[tuple[str, int], tuple[int, Sequence[int]]]:
+        return {
+            (name, row[0]): (row[1], [producer[0] for producer in row[3] or () if producer[5] >= 0])
+            for name, rows, _ in said.topics
+            for row in rows
+        }

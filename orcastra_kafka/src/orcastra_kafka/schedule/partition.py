@@ -16,6 +16,7 @@ from orcastra_kafka.patience import pause
 from orcastra_kafka.producer import MAX_BATCH_BYTES, Record
 from orcastra_kafka.protocol.log import EARLIEST
 from orcastra_kafka.schedule.calendar import Due
+from orcastra_kafka.schedule.hanging import end_open
 from orcastra_kafka.schedule.log import Batch, Log, Writer, batches_of
 from orcastra_kafka.schedule.removals import Removals
 from orcastra_kafka.schedule.table import Table
@@ -31,6 +32,7 @@ MOST_CHANGED = MAX_BATCH_BYTES // 4 * 3
 _STUCK = 1.0
 """Seconds that a transaction may hold up readers before it is aborted."""
 _PAUSE = 0.003
+_FENCED = 90
 
 
 @attrs.frozen
@@ -90,7 +92,7 @@ class Partition:
 
     async def read_to(self, end: int) -> None:
         """Read up to an offset; a transaction that holds it up for long is aborted. Raises what a cluster raises."""
-        stuck_at = self._now() + _STUCK
+        stuck_at, begun = self._now() + _STUCK, False
         while self.position < end:
             async with self._reading:
                 before = self.position
@@ -98,13 +100,14 @@ class Partition:
                     await self._read_page()
             if self.position > before:
                 stuck_at = self._now() + _STUCK
-            elif self._now() < stuck_at:
+            elif self._now() < stuck_at or self._open:
                 await pause(_PAUSE)
-            elif self._open:
-                await pause(_PAUSE)  # it is our own
+            elif begun:
+                raise TimeoutError(f"the transaction {self._transactions.name} does not end")
             else:
-                await self._transactions.begin()
-                stuck_at = self._now() + self._core.settings.timeout
+                self._transactions.forget()
+                await end_open(self._core, self._transactions.name)
+                stuck_at, begun = self._now() + self._core.settings.timeout, True
         self._read_at = self._core.clock.now()
 
     async def _read_page(self) -> None:
@@ -154,10 +157,10 @@ class Partition:
 
     # -- whose it is
 
-    @property
-    def busy(self) -> bool:
-        """Whether a change is under way here, which its caller may have left alone."""
-        return self._changing.locked()
+    async def idle(self) -> None:
+        """Return once no change of ours is under way here."""
+        async with self._changing:
+            pass
 
     def is_due(self, now: float) -> bool:
         """Whether something is due here, and for us to fire."""
@@ -209,9 +212,12 @@ class Partition:
             while True:
                 if self._transactions.identity is None:
                     await self._transactions.begin()
+                identity = self._transactions.identity
                 await self.read_to((await self._log.ends())[self.number])
                 self._touched = set()
                 draft = await drafting()
+                if self._transactions.identity is not identity:
+                    raise Fenced(_FENCED)
                 if not (draft.values or draft.publish) or await self._commit(draft):
                     self._tenure.succeeded()
                     return True
@@ -224,8 +230,7 @@ class Partition:
     async def _commit(self, draft: Draft) -> bool:
         """Append and commit; False if it did not take effect, and is to be drafted anew."""
         identity = self._transactions.identity
-        if identity is None:
-            return False
+        assert identity is not None
         topic, keys = self._log.facts.name, list(draft.values)
         own = [Record(topic, key, draft.values[key], spread=self.number) for key in keys]
         self._last, begin = (identity.id, identity.epoch), self.position

@@ -18,7 +18,7 @@ from orcastra_core.model.schedule import Fired, Plan, Promotion, Schedule, Sched
 from orcastra_kafka.core import Core
 from orcastra_kafka.producer import Record
 from orcastra_kafka.schedule.book import Book
-from orcastra_kafka.schedule.changes import claimed, kept, settled
+from orcastra_kafka.schedule.changes import claimed, kept, settled, shares
 from orcastra_kafka.schedule.firing import Volley
 from orcastra_kafka.schedule.partition import Partition
 from orcastra_kafka.schedule.records import key_of, pack, same, spread, unpack
@@ -111,16 +111,9 @@ class KafkaScheduler(Scheduler):
         book = self._book()
         partitions = await book.partitions()
         now = book.core.clock.now()
-        moments = sorted(
-            (entry.look, partition.number)
-            for partition in partitions
-            for _, entry in partition.table.calendar.peek(now, limit)
-        )
         taken: list[Schedule] = []
-        for partition in partitions:
-            most = sum(number == partition.number for _, number in moments[: max(0, limit)])
-            if most:
-                await book.done(partial(partition.change, claimed(partition, now, most, lease, taken)))
+        for partition, most in shares(partitions, now, limit).items():
+            await book.done(partial(partition.change, claimed(partition, now, most, lease, taken)))
         return now, sorted(taken, key=lambda schedule: schedule.due)
 
     async def settle(self, batch: Sequence[Fired], /) -> Sequence[bool]:
@@ -156,11 +149,12 @@ class KafkaScheduler(Scheduler):
             return await super().promote(broker, limit=limit, plan=plan)
         book.follow()
         partitions = await book.partitions()
+        for partition in partitions:
+            await partition.idle()  # a promote that was cut short may still be under way
         now = book.core.clock.now()
-        ready = [partition for partition in partitions if partition.busy or partition.is_due(now)]
         tally = Tally()
-        if ready and limit > 0:
-            volleys = [Volley(book.core, partition, plan, -(-limit // len(ready))) for partition in ready]
+        if ready := shares([partition for partition in partitions if partition.is_due(now)], now, limit):
+            volleys = [Volley(book.core, partition, plan, most) for partition, most in ready.items()]
             ended = await asyncio.gather(*(book.done(volley.fire) for volley in volleys), return_exceptions=True)
             failures = [one for one in ended if isinstance(one, BaseException)]
             if failures:

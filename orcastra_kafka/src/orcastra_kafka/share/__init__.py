@@ -9,7 +9,16 @@ from __future__ import annotations
 from orcastra_kafka.share.acks import AckType
 from orcastra_kafka.share.cluster import Cluster, Connecting
 from orcastra_kafka.share.consumer import ShareConsumer
-from orcastra_kafka.share.errors import KafkaCode, ShareError
+from orcastra_kafka.share.errors import KafkaCode, SessionLost, ShareError
 from orcastra_kafka.share.records import ShareRecord
 
-__all__ = ["AckType", "Cluster", "Connecting", "KafkaCode", "ShareConsumer", "ShareError", "ShareRecord"]
+__all__ = [
+    "AckType",
+    "Cluster",
+    "Connecting",
+    "KafkaCode",
+    "SessionLost",
+    "ShareConsumer",
+    "ShareError",
+    "ShareRecord",
+]

@@ -280,6 +280,3 @@ class ShareConsumer:
             self._failure = failure
             self.lost([record for session in self._sessions.values() for record in session.held.values()], failure)
             self.drop()
-
-
-__all__ = ["SessionLost", "ShareConsumer"]

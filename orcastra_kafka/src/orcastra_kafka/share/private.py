@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 import aiokafka
+from aiokafka import codec
 from aiokafka.conn import AIOKafkaConnection as Connection
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
@@ -44,6 +45,12 @@ def check_version(version: str) -> None:
         )
 
 
+def has_codec(name: str) -> bool:
+    """Whether batches can be compressed that way: the libraries for most ways are optional."""
+    has = {"snappy": codec.has_snappy, "lz4": codec.has_lz4, "zstd": codec.has_zstd}.get(name)
+    return has is None or bool(has())
+
+
 check_version(aiokafka.__version__)
 
 
@@ -76,4 +83,5 @@ __all__ = [
     "Schema",
     "TaggedFields",
     "create_conn",
+    "has_codec",
 ]
