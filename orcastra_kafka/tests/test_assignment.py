@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orcastra_kafka.classic.assignment import Place, Stand, assign
+from orcastra_kafka.classic.assignment import Place, Stand, assign, surplus
 
 TOPICS = ("high", "normal")
 
 
-def stand(*, busy: str = "", owned: str = "", generation: int = 1, sated: bool = False) -> Stand:
-    return Stand(TOPICS, generation, places(busy), places(owned), sated)
+def stand(*, busy: str = "", owned: str = "", generation: int = 1, sated: bool = False, stuck: str = "") -> Stand:
+    return Stand(TOPICS, generation, places(busy), places(owned), sated, places(stuck))
 
 
 def places(numbers: str) -> frozenset[Place]:
@@ -62,5 +62,26 @@ def test_levels_of_one_partition_do_not_all_go_to_one() -> None:
 def test_a_member_of_another_kind_is_told_apart_by_nothing() -> None:
     assert Stand.loads(TOPICS, b"") == Stand(TOPICS)
     assert Stand.loads(TOPICS, b"\xff\x00") == Stand(TOPICS)
-    told = stand(busy="1", owned="12", generation=7, sated=True)
+    told = stand(busy="1", owned="12", generation=7, sated=True, stuck="2")
     assert Stand.loads(TOPICS, told.dumps()) == told
+
+
+def wanted(members: Mapping[str, Stand]) -> dict[str, str]:
+    given = assign({"normal": range(4)}, members)
+    return {name: "".join(str(n) for _, n in sorted(one)) for name, one in surplus(members, given).items()}
+
+
+def test_whoever_works_everywhere_comes_to_an_end_with_what_others_are_to_have() -> None:
+    assert wanted({"a": stand(owned="0123", busy="0123"), "b": stand()}) == {"a": "23", "b": ""}
+    assert wanted({"a": stand(owned="0123", busy="0123"), "b": stand(), "c": stand()})["a"] == "23"
+
+
+def test_nobody_comes_to_an_end_for_those_who_ask_for_nothing_or_have_a_share() -> None:
+    assert wanted({"a": stand(owned="0123", busy="0123"), "b": stand(sated=True)}) == {"a": "", "b": ""}
+    assert wanted({"a": stand(owned="01", busy="01"), "b": stand(owned="23", busy="23")}) == {"a": "", "b": ""}
+    assert wanted({"a": stand(owned="0123", busy="012"), "b": stand()}) == {"a": "2", "b": ""}
+
+
+def test_what_it_cannot_end_is_left_to_it() -> None:
+    assert wanted({"a": stand(owned="0123", busy="0123", stuck="13"), "b": stand()}) == {"a": "02", "b": ""}
+    assert wanted({"a": stand(owned="0123", busy="0123", stuck="0123"), "b": stand()}) == {"a": "", "b": ""}

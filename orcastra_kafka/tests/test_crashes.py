@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from server_rig import until
 
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.broker_url import BrokerUrl
@@ -107,9 +108,11 @@ async def test_a_zombie_is_fenced(kafka: Server) -> None:
     result = Result(task.id, Outcome.COMPLETED, value=b"in time", ttl=60.0)
     (answer,) = await heir.settle([Complete(again, result)], number=1)
     assert isinstance(answer, Done)
-    (found,) = await broker.results.get([task.id])
-    assert isinstance(found, Result)
-    assert found.value == b"in time"
+
+    async def stored() -> bool:
+        return [getattr(one, "value", None) for one in await broker.results.get([task.id])] == [b"in time"]
+
+    await until(stored, "the heir's result is there")
     assert list(await heir.fetch(want(10), wait=0.5)) == [], "the follow-up is not there"
     await heir.leave()
     await broker.close()

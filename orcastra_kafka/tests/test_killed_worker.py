@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -37,13 +38,14 @@ async def test_killed_amid_work(kafka: Server, tmp_path: Path, query: str, lease
         victim = next(one for one in workers.members if one.pid == workers.runs()[0].pid)
         heir = next(one for one in workers.members if one is not victim)
         stuck = {run.number for run in workers.by_member()[victim.pid]}
-        killed = 0.0
-        for first in range(STICKY, TOTAL, 200):
-            await orders.submit(range(first, min(TOTAL, first + 200)), SECONDS)
-            if victim.alive and len(workers.by_member()) == 2 and len(workers.begun()) > TOTAL // 4:
-                await victim.kill()
-                killed = time.time()
-        assert not victim.alive, "it was in mid-run"
+        submitting = asyncio.create_task(orders.submit_all(TOTAL, SECONDS, first=STICKY))
+        await until(
+            lambda: len(workers.by_member()) == 2 and len(workers.begun()) > TOTAL // 10, "both work", seconds=60
+        )
+        await victim.kill()
+        killed = time.time()
+        assert len(workers.begun()) < TOTAL, "it was in mid-run"
+        await submitting
         assert len(orders.confirmed) == TOTAL
         await until(lambda: len(workers.begun()) == TOTAL, "all were begun", seconds=60)
         await until(lambda: all(workers.begun()[number] == 2 for number in stuck), "and begun again", seconds=60)

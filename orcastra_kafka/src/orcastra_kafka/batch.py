@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from orcastra_core.model.errors import BrokerError
 from orcastra_kafka.protocol.produce import ProducerIdentity
@@ -13,6 +14,13 @@ _MAGIC = 2
 _NO_HEADERS: list[tuple[str, bytes]] = []
 _ROOM = 128
 """Bytes that a record takes beside its value; more where it has headers, for which topics leave room."""
+
+
+class Room(NamedTuple):
+    """What a batch may grow to: so many records, and bytes."""
+
+    records: int
+    size: int
 
 
 class Batch:
@@ -32,9 +40,9 @@ class Batch:
         self._builder = self._begin()
         self._payload: bytes | None = None
 
-    def has_room(self, size: int, most: int) -> bool:
-        """Whether a value of ``size`` bytes may join, in a batch of at most ``most``; the first always may."""
-        return not self.number or self._builder.size() + size + _ROOM <= most
+    def has_room(self, size: int, room: Room) -> bool:
+        """Whether a value of ``size`` bytes may join; the first always may."""
+        return not self.number or (self.number < room.records and self._builder.size() + size + _ROOM <= room.size)
 
     def append(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
         """Add a record, as of now."""

@@ -88,6 +88,7 @@ class Core:
         """Be told by which lane sessions consume; the URL may have left it open."""
         self.settings = attrs.evolve(self.settings, lane=lane)
         self.producer.scatter = lane == "classic"
+        self.producer.shared = f"{self.names.prefix}q." if lane == "share" else None
 
     async def close(self) -> None:
         """End all of it."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from orcastra_core.model.errors import BrokerClosed, BrokerError, BrokerTimeout
-from orcastra_kafka.batch import Batch
+from orcastra_kafka.batch import Batch, Room
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
 from orcastra_kafka.protocol.produce import InitProducerId, Produce, Produced, ProducerIdentity
 from orcastra_kafka.share.cluster import Cluster
@@ -16,6 +16,9 @@ from orcastra_kafka.share.errors import LEADER_MOVED, KafkaCode, ShareError, che
 from orcastra_kafka.share.pauses import pause
 
 MAX_BATCH_BYTES = 1 << 20
+_LARGE = Room(1 << 30, MAX_BATCH_BYTES)
+_SMALL = Room(1000, 256 << 10)
+"""For topics that are read by share groups: a fetch of a few records transfers the whole of their batches, each time."""
 _PAUSE = 0.05
 _DUPLICATE_SEQUENCE = 46
 _OUT_OF_SEQUENCE = frozenset({45, 47, 59})
@@ -57,6 +60,7 @@ class Producer:
 
     Attributes:
         scatter: Whether the records of one call go to all partitions in turn, for those who read one each.
+        shared: What topics that are read by share groups begin with; None: there are none.
     """
 
     def __init__(self, cluster: Cluster, *, where: str, codec: int, timeout: float) -> None:
@@ -65,6 +69,7 @@ class Producer:
         self._codec = codec
         self._timeout = timeout
         self.scatter = False
+        self.shared: str | None = None
         self._loop = asyncio.get_running_loop()
         self._leaders: dict[str, Sequence[int]] = {}
         self._waiting: dict[tuple[str, int], deque[Batch]] = {}
@@ -118,16 +123,17 @@ class Producer:
         """Put records into the batches that gather; return the batch of each."""
         self._turn += 1
         batches: list[Batch] = []
-        for topic, key, value, headers, spread in records:
+        for number, (topic, key, value, headers, spread) in enumerate(records):
+            room = _SMALL if self.shared is not None and topic.startswith(self.shared) else _LARGE
             if spread is None:
                 spread = self._turn
-                if self.scatter:
+                if self.scatter or number % room.records == room.records - 1:
                     self._turn += 1
             at = (topic, spread % len(self._leaders[topic]))
             waiting = self._waiting.get(at)
             if waiting is None:
                 waiting = self._waiting[at] = deque()
-            if not waiting or not waiting[-1].has_room(len(value or b""), MAX_BATCH_BYTES):
+            if not waiting or not waiting[-1].has_room(len(value or b""), room):
                 waiting.append(Batch(self._codec, self._loop.create_future()))
             batch = waiting[-1]
             batch.append(key, value, headers)

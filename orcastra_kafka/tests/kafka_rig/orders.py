@@ -45,7 +45,7 @@ class Orders:
                 assert isinstance(outcome.error, PublishUnknown), outcome.error
                 self.errors.append(outcome.error)
 
-    async def submit_all(self, total: int, seconds: float, *, at_once: int = 200) -> None:
-        """Submit so many tasks, numbered from 0, in pieces."""
-        for first in range(0, total, at_once):
-            await self.submit(range(first, min(total, first + at_once)), seconds)
+    async def submit_all(self, total: int, seconds: float, *, first: int = 0, at_once: int = 200) -> None:
+        """Submit tasks until there are so many, numbered from ``first``, in pieces."""
+        for begin in range(first, total, at_once):
+            await self.submit(range(begin, min(total, begin + at_once)), seconds)

@@ -23,6 +23,7 @@ class Stand:
         busy: Where it has deliveries in its hands.
         owned: All that it had.
         sated: It asks for nothing at the moment: whoever is hungry goes first.
+        stuck: Where it tried in vain to come to an end, for others.
     """
 
     topics: Sequence[str]
@@ -30,17 +31,19 @@ class Stand:
     busy: frozenset[Place] = frozenset()
     owned: frozenset[Place] = frozenset()
     sated: bool = False
+    stuck: frozenset[Place] = frozenset()
 
     def dumps(self) -> bytes:
         """Return it as bytes, but for the topics, which the protocol tells."""
-        return cbor2.dumps([self.generation, sorted(self.busy), sorted(self.owned), self.sated])
+        return cbor2.dumps([self.generation, sorted(self.busy), sorted(self.owned), self.sated, sorted(self.stuck)])
 
     @classmethod
     def loads(cls, topics: Sequence[str], data: bytes) -> Stand:
         """Return what ``dumps`` was called on; bytes of anybody else tell nothing."""
         try:
-            generation, busy, owned, sated = cbor2.loads(data)
-            return cls(topics, generation, frozenset(map(tuple, busy)), frozenset(map(tuple, owned)), bool(sated))
+            generation, busy, owned, sated, stuck = cbor2.loads(data)
+            places = [frozenset(map(tuple, one)) for one in (busy, owned, stuck)]
+            return cls(topics, generation, places[0], places[1], bool(sated), places[2])
         except (ValueError, TypeError, cbor2.CBORDecodeError):
             return cls(topics)
 
@@ -62,6 +65,35 @@ def assign(partitions: Mapping[str, Iterable[int]], members: Mapping[str, Stand]
         if readers:
             _share([(topic, number) for number in sorted(partitions[topic])], readers, members, given)
     return given
+
+
+def surplus(members: Mapping[str, Stand], given: Mapping[str, Iterable[Place]]) -> Mapping[str, set[Place]]:
+    """Return which partitions each is to come to an end with, for those who got less than a share because of its work there.
+
+    Args:
+        members: What they told, by id.
+        given: What ``assign`` gave them.
+    """
+    found: dict[str, set[Place]] = {member: set() for member in members}
+    for topic in {place[0] for places in given.values() for place in places}:
+        hungry = [member for member, stand in members.items() if topic in stand.topics and not stand.sated]
+        has = {member: sorted(place for place in given[member] if place[0] == topic) for member in members}
+        for _ in range(sum(map(len, has.values()))):
+            if not hungry:
+                break
+            poor = min(hungry, key=lambda member: len(has[member]))
+            rich = max(
+                (member for member in members if set(has[member]) & members[member].busy - members[member].stuck),
+                key=lambda member: len(has[member]),
+                default=poor,
+            )
+            if len(has[rich]) < len(has[poor]) + 2:
+                break
+            place = max(set(has[rich]) & members[rich].busy - members[rich].stuck)
+            found[rich].add(place)
+            has[rich].remove(place)
+            has[poor].append(place)
+    return found
 
 
 def _share(

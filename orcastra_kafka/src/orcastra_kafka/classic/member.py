@@ -127,7 +127,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         if not self.settled_down.is_set():
             return taken
         self._turn += 1
-        everything = [part for _, part in sorted(self._parts.items())]
+        draining = self.appetite.draining
+        everything = [part for place, part in sorted(self._parts.items()) if place not in draining]
         for level in self._topics:
             parts = [part for part in everything if part.ready(level)]
             parts = parts[self._turn % len(parts) :] + parts[: self._turn % len(parts)] if parts else []
@@ -275,9 +276,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         return Part(place, self._grants, offset, metadata, self._levels[place.topic], self._topics)
 
     def _stand(self, topics: Sequence[str]) -> Stand:
-        busy = {(place.topic, place.partition) for place, part in self._parts.items() if part.busy}
-        owned = {(place.topic, place.partition) for place in self._parts}
-        return Stand(topics, self._generation, frozenset(busy), frozenset(owned), self.appetite.tell())
+        owned = frozenset((place.topic, place.partition) for place in self._parts)
+        return Stand(topics, self._generation, self._busy, owned, self.appetite.tell(), self.appetite.stuck)
+
+    @property
+    def _busy(self) -> frozenset[tuple[str, int]]:
+        return frozenset((place.topic, place.partition) for place, part in self._parts.items() if part.busy)
 
     def _look_around(self) -> None:
         paused = self._consumer.paused()
@@ -288,5 +292,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 self._consumer.resume(place)
         parts = self._parts.values()
         waiting, fed = any(len(part) and not part.held for part in parts), any(map(len, parts))
-        if self.settled_down.is_set() and self.appetite.has_changed(waiting=waiting, fed=fed):
+        if not self.settled_down.is_set():
+            return
+        if self.appetite.has_changed(waiting=waiting, fed=fed) or self.appetite.has_drained(self._busy):
             private.join_again(self._consumer)

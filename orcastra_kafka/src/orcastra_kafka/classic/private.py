@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import cbor2
 from aiokafka import AIOKafkaProducer
 from aiokafka.consumer import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
@@ -15,7 +16,7 @@ from aiokafka.errors import CommitFailedError
 from aiokafka.producer.sender import CoordinationType, TxnOffsetCommitHandler
 from aiokafka.structs import TopicPartition
 
-from orcastra_kafka.classic.assignment import Stand, assign
+from orcastra_kafka.classic.assignment import Place, Stand, assign, surplus
 from orcastra_kafka.classic.messages import Membership, OffsetFetch, TxnOffsetCommit
 from orcastra_kafka.share.errors import check
 from orcastra_kafka.share.private import KafkaError  # also checks the version
@@ -31,12 +32,15 @@ _UNSETTLED = _MOVED | {14, 88}
 _PAUSE = 0.02
 
 
-def assignor(tell: Callable[[Sequence[str]], Stand], told: Callable[[bool], None]) -> type[AbstractPartitionAssignor]:
+def assignor(
+    tell: Callable[[Sequence[str]], Stand], told: Callable[[bool, frozenset[Place]], None]
+) -> type[AbstractPartitionAssignor]:
     """Return an assignor class for one consumer: aiokafka asks classes.
 
     Args:
         tell: What this member says of itself when it joins.
-        told: Called after each assignment: whether somebody has less than a fair share, so that it may be done again.
+        told: Called after each assignment: whether there are other members, and with which partitions it is to come to
+            an end for them.
     """
 
     class Assignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka is not typed
@@ -52,14 +56,21 @@ def assignor(tell: Callable[[Sequence[str]], Stand], told: Callable[[bool], None
             stands = {name: Stand.loads(told.subscription, told.user_data or b"") for name, told in members.items()}
             topics = {topic for stand in stands.values() for topic in stand.topics}
             given = assign({topic: cluster.partitions_for_topic(topic) or () for topic in topics}, stands)
-            alone = b"1" if len(members) > 1 else b"0"
+            wanted = surplus(stands, given)
             return {
-                name: ConsumerProtocolMemberAssignment(0, _grouped(places), alone) for name, places in given.items()
+                name: ConsumerProtocolMemberAssignment(
+                    0, _grouped(places), cbor2.dumps([len(members) > 1, sorted(wanted[name])])
+                )
+                for name, places in given.items()
             }
 
         @classmethod
         def on_assignment(cls, assignment: Any) -> None:
-            told(assignment.user_data == b"1")
+            try:
+                company, wanted = cbor2.loads(assignment.user_data or b"")
+                told(bool(company), frozenset(map(tuple, wanted)))
+            except (ValueError, TypeError, cbor2.CBORDecodeError):
+                told(True, frozenset())  # a leader of another kind
 
     return Assignor
 

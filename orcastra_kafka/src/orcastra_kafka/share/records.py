@@ -61,4 +61,6 @@ def records_of(topic: str, partition: Partition, fetched: Fetched) -> tuple[list
                         count,
                     )
                 )
+                if not counts:
+                    break  # the batch may have many more, for others
     return records, list(counts)
