@@ -39,9 +39,7 @@ async def test_killed_amid_work(kafka: Server, tmp_path: Path, query: str, lease
         heir = next(one for one in workers.members if one is not victim)
         stuck = {run.number for run in workers.by_member()[victim.pid]}
         submitting = asyncio.create_task(orders.submit_all(TOTAL, SECONDS, first=STICKY))
-        await until(
-            lambda: len(workers.by_member()) == 2 and len(workers.begun()) > TOTAL // 10, "both work", seconds=60
-        )
+        await until(lambda: len(workers.begun()) > TOTAL // 10, "they work", seconds=60)
         await victim.kill()
         killed = time.time()
         assert len(workers.begun()) < TOTAL, "it was in mid-run"

@@ -51,6 +51,7 @@ async def classic_profile(settings: Settings, facts: ServerFacts, cluster: Clust
         capabilities=CLASSIC - without,
         # a member that died is missed after its lease; then the group shares out anew
         server_reaps=True,
+        partitioned=True,
         limits=attrs.evolve(common, settle_window=KEPT, recovery_time=least + 2.0),
         durability=durability(settings, facts),
         notes=_NOTES,

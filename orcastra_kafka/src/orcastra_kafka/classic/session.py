@@ -209,9 +209,8 @@ class ClassicSession(Session):
         for item, settlement in zip(items, batch, strict=True):
             if isinstance(settlement, (Retry, Release)):
                 item.records.clear()  # it stays where it is
-            if isinstance(item.held, Holding) and item.held.untold and item.answer is None:
-                told = losses_of(item.held.delivery, item.held.taken.queue, item.held.untold, self._core.clock.now())
-                item.events = told + item.events
+            if isinstance(one := item.held, Holding) and one.untold and item.answer is None:
+                item.events = losses_of(one.delivery, one.taken.queue, one.untold, self._core.clock.now()) + item.events
         if self._core.settings.transactions:
             await settle_share.make_room(self._core, items, batch)
             await self._transact(items, batch)
