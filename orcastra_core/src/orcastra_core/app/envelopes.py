@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orcastra_core.app.options import SubmitOptions
+from orcastra_core.app.options import PLAIN, SubmitOptions
 from orcastra_core.interfaces.clock import Clock
 from orcastra_core.interfaces.serializer import Serializer
 from orcastra_core.model.envelope import NO_HEADERS, Envelope
@@ -51,6 +51,10 @@ class EnvelopeMaker:
         body = spec.signature.dump(serializer, args, kwargs)
         now = self._clock.now()
         parent = current_context()
+        if options is PLAIN and parent is None and not self._headers:  # the usual one, and the same as below
+            task_id, queue, task, priority = self._new_id(), spec.queue, spec.name, spec.priority
+            content_type, channel = serializer.content_type, self._channel
+            return Envelope(task_id, queue, task, body, content_type, priority, None, None, None, None, channel, now)
         due = options.at if options.delay is None else now + self._due_offset + options.delay
         expires = options.expires_at if options.expires is None else now + self._offset + options.expires
         return Envelope(

@@ -125,3 +125,7 @@ class SubmitOptions:
         if changed.delay is not None and changed.at is not None:
             raise InvalidOption("delay= and at= both say when: give one")
         return changed
+
+
+PLAIN = SubmitOptions()
+"""Those of a submit that says nothing."""

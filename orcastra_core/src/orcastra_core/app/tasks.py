@@ -8,7 +8,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from orcastra_core.app.decorator import Decorator
 from orcastra_core.app.handle import Handle
-from orcastra_core.app.options import SubmitOptions
+from orcastra_core.app.options import PLAIN
 from orcastra_core.app.orca import AsyncOrca, Call, Orca, SyncOrca
 from orcastra_core.app.registry import Registry
 from orcastra_core.model.errors import Unsupported
@@ -119,7 +119,7 @@ class Tasks(ABC):
     def orca(self, name: str) -> Orca[..., Any]:
         """Return a registered task by its name. Raises InvalidName."""
         spec = self._registry.get(name)
-        return (AsyncOrca if spec.is_async else SyncOrca)(self, spec, SubmitOptions())
+        return (AsyncOrca if spec.is_async else SyncOrca)(self, spec, PLAIN)
 
     def queues(self) -> list[QueueName]:
         """Return the queues that the tasks and specs name, in order of their appearance."""

@@ -6,6 +6,8 @@ import struct
 
 pack_double = struct.Struct(">d").pack
 pack_float_item = struct.Struct(">Bd").pack
+_pack_2_bytes = struct.Struct(">BH").pack
+_pack_4_bytes = struct.Struct(">BI").pack
 
 
 def head(major: int, number: int) -> bytes:
@@ -16,9 +18,9 @@ def head(major: int, number: int) -> bytes:
     if number < 0x100:
         return bytes((top | 24, number))
     if number < 0x10000:
-        return struct.pack(">BH", top | 25, number)
+        return _pack_2_bytes(top | 25, number)
     if number < 0x100000000:
-        return struct.pack(">BI", top | 26, number)
+        return _pack_4_bytes(top | 26, number)
     return struct.pack(">BQ", top | 27, number)
 
 
