@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -99,7 +100,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 continue
             if self.settled_down.is_set():
                 self._take_in(found)
-            self._look_around()
+                with suppress(private.KafkaError):  # a partition that has just gone cannot be paused
+                    self._look_around()
 
     def _take_in(self, found: Mapping[TopicPartition, Sequence[Any]]) -> None:
         for place, records in found.items():
@@ -292,7 +294,5 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 self._consumer.resume(place)
         parts = self._parts.values()
         waiting, fed = any(len(part) and not part.held for part in parts), any(map(len, parts))
-        if not self.settled_down.is_set():
-            return
         if self.appetite.has_changed(waiting=waiting, fed=fed) or self.appetite.has_drained(self._busy):
             private.join_again(self._consumer)
