@@ -12,11 +12,11 @@ from orcastra_core.interfaces.clock import Clock
 from orcastra_core.model.dead_letter import DEAD_LETTER_TTL
 from orcastra_core.model.errors import AuthenticationFailed
 from orcastra_core.model.names import QueueName
+from orcastra_kafka.due_news import DueNews
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
 from orcastra_kafka.producer import Producer
 from orcastra_kafka.protocol.topics import DescribeGroup
-from orcastra_kafka.schedule.news import DueNews
-from orcastra_kafka.schedule.topic import CONFIGS
+from orcastra_kafka.schedule_topic import CONFIGS
 from orcastra_kafka.server import ServerFacts, where
 from orcastra_kafka.settings import CODECS, Settings
 from orcastra_kafka.share.cluster import Cluster

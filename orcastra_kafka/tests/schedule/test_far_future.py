@@ -13,7 +13,7 @@ from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_kafka import KafkaBroker
 from orcastra_kafka.conformance_servers import Server
 from orcastra_kafka.schedule.calendar import HOUR
-from orcastra_kafka.schedule.topic import FORGETS_AFTER
+from orcastra_kafka.schedule_topic import FORGETS_AFTER
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from orcastra_kafka.schedule.log import Batch, Log, Writer, batches_of
 from orcastra_kafka.schedule.removals import Removals
 from orcastra_kafka.schedule.table import Table
 from orcastra_kafka.schedule.tenure import Tenure
-from orcastra_kafka.schedule.topic import FORGETS_AFTER
+from orcastra_kafka.schedule_topic import FORGETS_AFTER
 from orcastra_kafka.settings import CODECS
 from orcastra_kafka.share.errors import KafkaCode, ShareError
 from orcastra_kafka.transaction import Fenced, Transactions
