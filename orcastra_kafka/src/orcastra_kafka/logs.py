@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import attrs
 
@@ -33,9 +34,8 @@ class Entry:
     headers: Sequence[tuple[str, bytes]]
 
 
-def entries_of(page: Page, begin: int) -> list[Entry]:
-    """Return the records of a page, from ``begin`` on, but for those of aborted transactions."""
-    entries: list[Entry] = []
+def effective(page: Page) -> Iterator[Any]:
+    """Yield the batches of a page whose records took effect, without those of aborted transactions."""
     aborted = sorted(page.aborted, key=lambda one: one[1])
     aborting: set[int] = set()
     batches = MemoryRecords(page.records)
@@ -48,12 +48,17 @@ def entries_of(page: Page, begin: int) -> list[Entry]:
         if batch.is_control_batch:
             aborting.discard(batch.producer_id)  # its transaction ends here, either way
         elif not (batch.is_transactional and batch.producer_id in aborting):
-            entries += [
-                Entry(record.offset, record.timestamp, record.key, record.value or b"", record.headers)
-                for record in batch
-                if record.offset >= begin
-            ]
-    return entries
+            yield batch
+
+
+def entries_of(page: Page, begin: int) -> list[Entry]:
+    """Return the records of a page that took effect, from ``begin`` on."""
+    return [
+        Entry(record.offset, record.timestamp, record.key, record.value or b"", record.headers)
+        for batch in effective(page)
+        for record in batch
+        if record.offset >= begin
+    ]
 
 
 async def find(core: Core, name: str) -> TopicFacts | None:

@@ -10,8 +10,7 @@ from server_rig import until
 from orcastra_core.model.ids import TaskId, text_of
 from orcastra_core.model.names import QueueName
 from orcastra_kafka import KafkaBroker, logs
-from orcastra_kafka.protocol.log import LATEST
-from orcastra_kafka.schedule.messages import RealEnds
+from orcastra_kafka.protocol.log import LATEST, ListOffsets
 from orcastra_kafka.share.metadata import TopicFacts
 
 
@@ -31,5 +30,5 @@ async def fired(broker: KafkaBroker, queue: str = "q") -> Counter[TaskId]:
 
 async def _settled(broker: KafkaBroker, topic: TopicFacts, partition: int) -> bool:
     core = broker._open_core()
-    said = await core.cluster.ask(topic.leaders[partition], RealEnds.of(topic.name, [partition]))
+    said = await core.cluster.ask(topic.leaders[partition], ListOffsets(topic.name, {partition: LATEST}, committed=False))
     return await logs.offset_at(core, topic, partition, LATEST) == said[partition][1]

@@ -10,12 +10,11 @@ import attrs
 
 from orcastra_kafka.core import Core
 from orcastra_kafka.errors import CLIENT_ERRORS
+from orcastra_kafka.logs import effective
 from orcastra_kafka.patience import led
-from orcastra_kafka.protocol.log import Fetch, Page
-from orcastra_kafka.schedule.messages import RealEnds
+from orcastra_kafka.protocol.log import LATEST, Fetch, ListOffsets, Page
 from orcastra_kafka.share.errors import KafkaCode, ShareError, check
 from orcastra_kafka.share.metadata import TopicFacts
-from orcastra_kafka.share.private import MemoryRecords
 
 T = TypeVar("T")
 
@@ -49,22 +48,9 @@ class Batch:
 
 def batches_of(page: Page, begin: int) -> Iterator[Batch]:
     """Yield what a page has from an offset on, without what was aborted."""
-    aborted = sorted(page.aborted, key=lambda one: one[1])
-    aborting: set[int] = set()
-    batches = MemoryRecords(page.records)
-    while batches.has_next():
-        batch = batches.next_batch()
-        if batch is None:
-            break
-        while aborted and aborted[0][1] <= batch.base_offset:
-            aborting.add(aborted.pop(0)[0])
-        if batch.is_control_batch:
-            aborting.discard(batch.producer_id)
-            continue
+    for batch in effective(page):
         writer: Writer | None = None
         if batch.is_transactional:
-            if batch.producer_id in aborting:
-                continue
             writer = Writer(batch.producer_id, batch.producer_epoch, batch.max_timestamp / 1000)
         records = [
             (record.offset, record.key, record.value, record.headers)
@@ -113,7 +99,9 @@ class Log:
                 by_leader[leader].append(number)
             ends: dict[int, int] = {}
             for leader, numbers in by_leader.items():
-                said = await self._core.cluster.ask(leader, RealEnds.of(self.facts.name, numbers))
+                said = await self._core.cluster.ask(
+                    leader, ListOffsets(self.facts.name, dict.fromkeys(numbers, LATEST), committed=False)
+                )
                 for number, (error, offset) in said.items():
                     check(error, doing=f"the end of {self.facts.name}")
                     ends[number] = offset

@@ -1,4 +1,4 @@
-"""Where logs really end, and who has transactions open in them (DescribeProducers v0), as values."""
+"""Who has transactions open in a log (DescribeProducers v0), as values."""
 
 from __future__ import annotations
 
@@ -7,23 +7,8 @@ from typing import Any
 
 import attrs
 
-from orcastra_kafka.protocol.log import LATEST, ListOffsets
 from orcastra_kafka.share.private import CompactArray, Int16, Int32, Int64
 from orcastra_kafka.share.wire import NO_TAGS, TEXT, Request, array
-
-
-@attrs.frozen
-class RealEnds(ListOffsets):
-    """Ask where partitions end, open transactions included."""
-
-    def fields(self) -> tuple[Any, ...]:
-        replica, _, topics = super().fields()
-        return replica, 0, topics
-
-    @classmethod
-    def of(cls, topic: str, partitions: Sequence[int]) -> RealEnds:
-        """Return the question for some partitions of a topic."""
-        return cls(topic, dict.fromkeys(partitions, LATEST))
 
 
 @attrs.frozen
