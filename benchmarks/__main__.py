@@ -16,12 +16,15 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks import ceiling, ceiling_kafka, ceiling_postgres, ceiling_redis, measures, peer
 from orcastra_core.cli.event_loop import run
+
+Step: TypeAlias = "Callable[[str, int], Coroutine[Any, Any, dict[str, float]]]"
 
 EMBEDDED = ("memory", "sqlite")
 SERVERS = {
@@ -36,6 +39,8 @@ CEILINGS = {
     "postgres": ceiling_postgres.raw_postgres,
     "kafka": ceiling_kafka.raw_kafka,
 }
+# a fetch is dear there: large ones pay
+DRAINS: Mapping[str, Sequence[Step]] = {"kafka": [measures.drains, partial(measures.drains, concurrency=1000)]}
 PEERS = {"postgres": peer.pgqueuer, "kafka": peer.faststream}
 
 
@@ -75,14 +80,12 @@ def main() -> None:
         figures: dict[str, list[float]] = {}
         with tempfile.TemporaryDirectory(prefix="orcastra-bench-") as folder:
             for number in range(options.rounds):
-                steps: list[Callable[[str, int], Coroutine[Any, Any, dict[str, float]]]] = [
+                steps: list[Step] = [
                     CEILINGS.get(broker, ceiling.nothing),
                     PEERS.get(broker, ceiling.nothing),
                     ceiling.broker_alone,
                     measures.submits,
-                    measures.drain,
-                    measures.drain_with_timeout,
-                    measures.drain_without_traces,
+                    *DRAINS.get(broker, [measures.drains]),
                     measures.latency,
                 ]
                 for place, step in enumerate(steps):

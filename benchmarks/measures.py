@@ -57,34 +57,29 @@ async def submits(url: str, tasks: int) -> dict[str, float]:
     return {"submit one by one /s": one_by_one, "submit from 100 coroutines /s": concurrent, "submit_many /s": bulk}
 
 
-async def _drain(url: str, tasks: int, name: str, *, traces: bool = True) -> float:
+async def drains(url: str, tasks: int, *, concurrency: int = 200) -> dict[str, float]:
+    """Let one worker run what is there: plain tasks, with a timeout on each, without results and events; tasks a second."""
+    worker = "drained by 1 worker" if concurrency == 200 else f"drained by 1 worker, concurrency {concurrency}"
+    return {
+        f"{worker} /s": await _drain(f"{url}-plain", tasks, "noop", concurrency),
+        f"{worker}, with a task timeout /s": await _drain(f"{url}-timed", tasks, "timed", concurrency),
+        f"{worker}, no results, no events /s": await _drain(f"{url}-lean", tasks, "noop", concurrency, traces=False),
+    }
+
+
+async def _drain(url: str, tasks: int, name: str, concurrency: int, *, traces: bool = True) -> float:
     submitting, app = make_app(url, traces=traces), make_app(url, traces=traces)
     async with app:
         # as in production: who submits is not who works, so nobody here waits for the results
         async with submitting:
             await submitting.submit_many(submitting.orca(name).call(n) for n in range(tasks))
-        worker = app.worker(until=Until.EMPTY)
+        worker = app.worker(until=Until.EMPTY, concurrency=concurrency)
         start = time.perf_counter()
         stats = await worker.run()
         seconds = time.perf_counter() - start
         if stats.completed != tasks:
             raise SystemExit(f"{stats.completed} of {tasks} tasks completed")
     return tasks / seconds
-
-
-async def drain(url: str, tasks: int) -> dict[str, float]:
-    """Let one worker run what is there; tasks a second."""
-    return {"drained by 1 worker /s": await _drain(url, tasks, "noop")}
-
-
-async def drain_with_timeout(url: str, tasks: int) -> dict[str, float]:
-    """The same with a timeout on every task."""
-    return {"drained by 1 worker, with a task timeout /s": await _drain(url, tasks, "timed")}
-
-
-async def drain_without_traces(url: str, tasks: int) -> dict[str, float]:
-    """The same without results and events."""
-    return {"drained by 1 worker, no results, no events /s": await _drain(url, tasks, "noop", traces=False)}
 
 
 async def latency(url: str, tasks: int) -> dict[str, float]:
