@@ -30,6 +30,7 @@ WITHOUT_A_BROKER = (
     "test_lines",
     "test_records",
     "test_scan",
+    "test_settles",
     "test_window",
 )
 """Modules that start nothing. All others take minutes."""

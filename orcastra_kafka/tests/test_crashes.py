@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from server_rig import until
 
 from orcastra_core.interfaces.session import Session
 from orcastra_core.model.broker_url import BrokerUrl
 from orcastra_core.model.delivery import Delivery, Want
 from orcastra_core.model.envelope import Envelope
+from orcastra_core.model.errors import BrokerClosed
 from orcastra_core.model.event import Event, EventKind
 from orcastra_core.model.ids import IdFactory, TaskId
 from orcastra_core.model.names import QueueName, TaskName
@@ -108,11 +108,50 @@ async def test_a_zombie_is_fenced(kafka: Server) -> None:
     result = Result(task.id, Outcome.COMPLETED, value=b"in time", ttl=60.0)
     (answer,) = await heir.settle([Complete(again, result)], number=1)
     assert isinstance(answer, Done)
-
-    async def stored() -> bool:
-        return [getattr(one, "value", None) for one in await broker.results.get([task.id])] == [b"in time"]
-
-    await until(stored, "the heir's result is there")
+    (stored,) = await broker.results.get([task.id])
+    assert isinstance(stored, Result)
+    assert stored.value == b"in time"
     assert list(await heir.fetch(want(10), wait=0.5)) == [], "the follow-up is not there"
     await heir.leave()
+
+    # its next transaction has nothing of the refused one in it
+    await zombie.resume()
+    other = Envelope(new(), QUEUE, TaskName("t"), b"")
+    await broker.publish([other])
+    delivery = await one(zombie)
+    assert delivery.envelope.id == other.id
+    (answer,) = await zombie.settle([Complete(delivery, Result(other.id, Outcome.COMPLETED, ttl=60.0))], number=2)
+    assert isinstance(answer, Done)
+    assert (await broker.results.get([task.id])) == [stored]
+    assert [entry.event.kind for entry in await broker.events.read()] == [EventKind.LOST]
+    assert list(await zombie.fetch(want(10), wait=0.5)) == [], "the follow-up is not there"
+    await broker.close()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("part, method", [("_fetcher", "_get_actions_per_node"), ("_coordinator", "need_rejoin")])
+async def test_a_reader_that_fails_ends_its_session(kafka: Server, part: str, method: str) -> None:
+    """A session that goes on beating would keep partitions that nobody reads."""
+    broker = KafkaBroker(BrokerUrl.parse(f"{kafka.url}/?lane=classic&levels=1&partitions=1"))
+    await broker.open()
+    session = await broker.open_session([QUEUE], lease=5.0)
+    assert isinstance(session, ClassicSession)
+    assert list(await session.fetch(want(1), wait=0.0)) == []
+    engine = session._engine
+    assert engine is not None
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug of the client's")
+
+    async def spoil() -> None:
+        member = engine._members[QUEUE]
+        setattr(getattr(member._consumer, part), method, broken)
+        member.join_again()
+
+    await session._io.call(spoil)
+    with pytest.raises(BrokerClosed):
+        await session.fetch(want(1), wait=30.0)
+    with pytest.raises(BrokerClosed):
+        await session.held()
+    await session.leave()
     await broker.close()

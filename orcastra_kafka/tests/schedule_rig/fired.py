@@ -30,5 +30,7 @@ async def fired(broker: KafkaBroker, queue: str = "q") -> Counter[TaskId]:
 
 async def _settled(broker: KafkaBroker, topic: TopicFacts, partition: int) -> bool:
     core = broker._open_core()
-    said = await core.cluster.ask(topic.leaders[partition], ListOffsets(topic.name, {partition: LATEST}, committed=False))
+    said = await core.cluster.ask(
+        topic.leaders[partition], ListOffsets(topic.name, {partition: LATEST}, committed=False)
+    )
     return await logs.offset_at(core, topic, partition, LATEST) == said[partition][1]

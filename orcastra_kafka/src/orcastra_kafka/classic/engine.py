@@ -20,7 +20,7 @@ from orcastra_kafka.classic.holding import End, Holding
 from orcastra_kafka.classic.member import Member
 from orcastra_kafka.classic.messages import Membership
 from orcastra_kafka.classic.precedence import unread_ahead
-from orcastra_kafka.classic.private import commit_as
+from orcastra_kafka.classic.private import abort_in_earnest, commit_as
 from orcastra_kafka.classic.writer import TransactionalWriter, Writer, flush_all
 from orcastra_kafka.producer import Record
 from orcastra_kafka.publish import counts_of, envelope_of
@@ -62,6 +62,7 @@ class Engine:
         self._unseen: dict[Receipt, None] = {}
         self._answering: Sequence[Receipt] = ()
         self._stopped = False
+        self._failure: BaseException | None = None
 
     @classmethod
     async def made(cls, settings: Settings, session: str, lease: float) -> Engine:
@@ -85,6 +86,7 @@ class Engine:
 
         Raises:
             KafkaError: The broker does not answer; TimeoutError: nor does it refuse to.
+            BrokerClosed: Stopped, or a reader has failed.
         """
         if answered:
             for receipt in self._answering:
@@ -97,8 +99,7 @@ class Engine:
             if not any(self._sharing_out(queue) for queue, _ in want.queues):
                 raise
             await self._in_time(self._cluster.metadata(()))  # it is the group that takes its time
-        if self._stopped:
-            raise BrokerClosed("the session has ended")
+        self._check()
         return {receipt: self._holdings[receipt] for receipt in self._answering}
 
     async def finish(self, ends: Sequence[tuple[Receipt, End]], records: Sequence[Record]) -> Sequence[bool]:
@@ -123,7 +124,8 @@ class Engine:
         return answers
 
     async def held(self) -> Sequence[Receipt]:
-        """Return what is held."""
+        """Return what is held. Raises BrokerClosed."""
+        self._check()
         return [receipt for receipt, one in self._holdings.items() if one.ours]
 
     async def leave(self, end: End) -> Sequence[Holding]:
@@ -203,6 +205,8 @@ class Engine:
             with suppress(TimeoutError):
                 await self._in_time(asyncio.gather(*sharing_out))
             return True
+        if any(member.holds_back for member, _ in members) and asyncio.get_running_loop().time() < until + self._lease:
+            return True
         return any([await self._in_time(member.behind()) for member, _ in members])
 
     async def _in_time(self, call: Awaitable[Any]) -> Any:
@@ -228,8 +232,22 @@ class Engine:
         )
         await member.start()
         self._members[queue] = member
-        self._tasks.add(asyncio.get_running_loop().create_task(member.run(), name=f"reader of {queue}"))
+        reading = asyncio.get_running_loop().create_task(member.run(), name=f"reader of {queue}")
+        reading.add_done_callback(self._over)
+        self._tasks.add(reading)
         return member
+
+    def _over(self, reading: asyncio.Task[None]) -> None:
+        """No reader ends by itself: one that has failed takes the session with it, or its partitions would be read by nobody."""
+        if not reading.cancelled() and (failure := reading.exception()) is not None:
+            _log.error("the %s has failed: the session ends", reading.get_name(), exc_info=failure)
+            self._failure = failure
+            self._stopped = True
+            self._news.set()
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise BrokerClosed("the session has ended") from self._failure
 
     def _sharing_out(self, queue: QueueName) -> bool:
         """Whether the group of a queue has not agreed yet who reads what."""
@@ -239,6 +257,7 @@ class Engine:
     def _producer(self, session: str) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(**options.for_transactions(self._settings, f"{self._names.prefix}tx.{session}"))
         commit_as(producer, self._membership)
+        abort_in_earnest(producer)
         return producer
 
     def _membership(self, group: str) -> Membership:

@@ -87,11 +87,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
 
     async def stop(self) -> None:
         """Leave the group."""
-        await self._consumer.stop()
+        await private.stop(self._consumer)
 
     async def run(self) -> None:
-        """Read for ever. Never waits for anything but the broker."""
+        """Read for ever. Never waits for anything but the broker. Raises what the client cannot go on after."""
         while True:
+            private.check_well(self._consumer)
             try:
                 found = await self._consumer.getmany(timeout_ms=int(_POLL * 1000), max_records=2000)
             except CLIENT_ERRORS as error:
@@ -143,6 +144,11 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                     ]
                 parts = [part for part in parts if part.ready(level)]
         return taken
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether something is ready that others are to get, or we, a moment later."""
+        return any(len(self._parts[place]) for place in self.appetite.draining & self._parts.keys())
 
     @property
     def levels(self) -> Collection[int]:
@@ -241,7 +247,6 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Go on with what stayed ours, begin with what is new; the rest is lost."""
         self.appetite.agreed()
-        self.joining = False
         try:
             await self._take_over(assigned)
         except CLIENT_ERRORS as error:
@@ -260,14 +265,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 part = self._part(place, word[0] if word[0] >= 0 else first[place], word[1])
             kept[place] = part
             self._consumer.seek(place, part.next)
-        lost = [part for place, part in self._parts.items() if kept.get(place) is not part and part.held]
-        if lost:
-            _log.warning(
-                "%s: the group gave away partitions with %d tasks", self.queue, sum(len(one.held) for one in lost)
-            )
+        if lost := sum(len(part.held) for place, part in self._parts.items() if kept.get(place) is not part):
+            _log.warning("%s: the group gave away partitions with %d tasks", self.queue, lost)
         self._parts = kept
         self._generation = private.generation(self._consumer)
         self.assignments += 1
+        self.joining = False  # not before: what we knew of a partition that others had meanwhile must not be committed
         self.settled_down.set()
         self._agreed.set()
         self._agreed = asyncio.Event()
@@ -292,7 +295,6 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 self._consumer.pause(place)
             elif not part.full and place in paused:
                 self._consumer.resume(place)
-        parts = self._parts.values()
-        waiting, fed = any(len(part) and not part.held for part in parts), any(map(len, parts))
+        waiting, fed = any(len(part) and not part.held for part in self.parts), any(map(len, self.parts))
         if self.appetite.has_changed(waiting=waiting, fed=fed) or self.appetite.has_drained(self._busy):
             private.join_again(self._consumer)

@@ -162,15 +162,59 @@ def commit_as(producer: AIOKafkaProducer, member: Callable[[str], Membership]) -
     sender._do_txn_offset_commit = commit
 
 
+def abort_in_earnest(producer: AIOKafkaProducer) -> None:
+    """Have a producer tell the coordinator of a transaction that it gives up after an error.
+
+    aiokafka forgets what was in it by then, takes it for empty and says nothing. It would hang, and hold up all readers,
+    until it times out; or be committed along with the next one.
+
+    Args:
+        producer: Not started yet.
+    """
+    manager = producer._txn_manager
+    forget = manager.error_transaction
+
+    def error_transaction(error: BaseException) -> None:
+        places, group = set(manager._txn_partitions), manager._txn_consumer_group
+        forget(error)
+        manager._txn_partitions.update(places)
+        manager._txn_consumer_group = group
+        manager._transaction_waiter.exception()  # it is told elsewhere
+
+    manager.error_transaction = error_transaction
+
+
 def is_broken(producer: AIOKafkaProducer) -> bool:
     """Whether a transactional producer is good for nothing any more."""
     broken: bool = producer._txn_manager.is_fatal_error()
     return broken
 
 
+def check_well(consumer: AIOKafkaConsumer) -> None:
+    """Raise why the consumer reads nothing any more, if that is so: it would seem well else. Where its heart stopped, join again."""
+    coordinator = consumer._coordinator
+    for task in (consumer._fetcher._fetch_task, coordinator._coordination_task):
+        if task.done():
+            raise (None if task.cancelled() else task.exception()) or RuntimeError(
+                "a part of the client has just ended"
+            )
+    beating = coordinator._heartbeat_task
+    if beating is not None and beating.done() and not beating.cancelled() and beating.exception() is not None:
+        join_again(consumer)
+
+
 def join_again(consumer: AIOKafkaConsumer) -> None:
     """Have the group share its partitions out again."""
     consumer._coordinator.request_rejoin()
+
+
+async def stop(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group and close the connections: those too if a task has failed, which is raised."""
+    try:
+        await consumer.stop()
+    except Exception:
+        await consumer._client.close()
+        raise
 
 
 async def stop_heartbeats(consumer: AIOKafkaConsumer) -> None:
@@ -187,7 +231,9 @@ def start_heartbeats(consumer: AIOKafkaConsumer) -> None:
 __all__ = [
     "PROTOCOL",
     "KafkaError",
+    "abort_in_earnest",
     "assignor",
+    "check_well",
     "commit_as",
     "committed",
     "generation",
@@ -196,5 +242,6 @@ __all__ = [
     "membership",
     "position",
     "start_heartbeats",
+    "stop",
     "stop_heartbeats",
 ]

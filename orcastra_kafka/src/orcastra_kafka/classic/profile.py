@@ -8,7 +8,7 @@ import attrs
 
 from orcastra_core.model.profile import Cap, Profile
 from orcastra_kafka.classic.ledger import HEADS
-from orcastra_kafka.classic.session import KEPT
+from orcastra_kafka.classic.settles import KEPT
 from orcastra_kafka.protocol.topics import DescribeBroker
 from orcastra_kafka.server import NOTES, ServerFacts, durability, limits, where
 from orcastra_kafka.settings import Settings

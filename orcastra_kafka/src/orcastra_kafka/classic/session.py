@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from orcastra_core.interfaces.session import Session
@@ -18,6 +19,7 @@ from orcastra_core.serialization import event_codec
 from orcastra_kafka import settle_share
 from orcastra_kafka.classic.engine import Engine
 from orcastra_kafka.classic.holding import End, Holding
+from orcastra_kafka.classic.settles import Settles
 from orcastra_kafka.core import Core
 from orcastra_kafka.errors import CLIENT_ERRORS, translate
 from orcastra_kafka.heirs import losses_of
@@ -28,9 +30,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger("orcastra.kafka")
-
-KEPT = 8
-"""Settles whose answers are kept for a repeat."""
 
 
 class ClassicSession(Session):
@@ -57,8 +56,7 @@ class ClassicSession(Session):
         self._holding: dict[Receipt, Holding] = {}
         self._answered = True
         self._disowned: list[Receipt] = []
-        self._settles: dict[int, asyncio.Task[Sequence[Settled]]] = {}
-        self._last = 0
+        self._settles = Settles(within=core.settings.timeout)
         self._closed = asyncio.Event()
         self._ears = asyncio.Event()
         core.due_soon.listen(self._ears)
@@ -96,29 +94,13 @@ class ClassicSession(Session):
 
     async def settle(self, batch: Sequence[Settlement], /, *, number: int) -> Sequence[Settled]:
         self._check()
-        task = self._settles.get(number)
-        if task is None:
-            if number <= self._last:
-                return [STALE] * len(batch)
-            # not the caller's child: he may give up, and ask again
-            task = self._core.loop.create_task(self._settle(batch), name=f"settle {number}")
-            self._last, self._settles[number] = number, task
-            for old in [one for one in self._settles if one <= number - KEPT]:
-                self._settles.pop(old).cancel()
         try:
-            async with asyncio.timeout(self._core.settings.timeout):
-                return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise BrokerClosed(f"session {self.id} has ended") from None
+            answers = await self._settles.once(number, partial(self._settle, batch))
+        except BrokerError:
             raise
         except CLIENT_ERRORS as error:
             raise translate(error, self._core.where) from error
-        except BrokerError:
-            if self._last == number:  # nothing took effect: the repeat tries again
-                self._settles.pop(number, None)
-                self._last -= 1
-            raise
+        return [STALE] * len(batch) if answers is None else answers
 
     async def signals(self, *, wait: float) -> Sequence[Signal]:
         """Nobody tells of an outage: it is asked for every now and then."""
@@ -172,8 +154,7 @@ class ClassicSession(Session):
 
     async def _hand_back(self, end: End) -> Sequence[Holding]:
         """End what is held this way, once the settles are over that are on their way."""
-        if going := [task for task in self._settles.values() if not task.done()]:
-            await asyncio.wait(going)
+        await self._settles.finished()
         return await self._call(self._made.leave, end)
 
     async def drop(self) -> None:
@@ -183,9 +164,7 @@ class ClassicSession(Session):
         self._closed.set()
         self._ears.set()
         self._ended(self)
-        settling = list(self._settles.values())
-        for task in settling:
-            task.cancel()
+        self._settles.cancel()
         try:
             if self._engine is not None:
                 await self._io.call(self._engine.stop)
@@ -193,8 +172,7 @@ class ClassicSession(Session):
             pass
         finally:
             await self._io.__aexit__()
-            if settling:
-                await asyncio.wait(settling)
+            await self._settles.finished()
 
     async def suspend(self) -> None:
         """Stop the heartbeats, as a process that stands still. For tests."""
