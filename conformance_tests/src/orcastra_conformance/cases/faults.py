@@ -125,6 +125,9 @@ async def _(t: Trial) -> None:
     if t.claims(*STEADY):
         await t.settle(Patient(t, session), t.complete(delivery), number=1)
     await repeated(t, broker, [envelope])
+    if t.profile.partitioned:  # who reads a partition keeps it, if he came through that
+        for reader in (session, waiting):
+            await reader.leave()
     fresh = await again(t, partial(t.session, broker), "open_session")
     heir = Patient(t, waiting if t.claims(*STEADY) else fresh)
     taken = await t.one(heir)
