@@ -85,14 +85,13 @@ class Ground:
             nodes: How many; each of them is broker and controller.
             settings: Of their server.properties, with ``_`` for each dot.
         """
-        ports = self.free_ports(4 * nodes)
+        ports = self.free_ports(5 * nodes)  # all at once, so that none is drawn twice
         control = ports[:nodes]
         voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in enumerate(control, 1))
         more = {name.replace("_", "."): value for name, value in settings.items()}
         made: list[Server] = []
         for number in range(1, nodes + 1):
-            inside, outside, relayed = ports[nodes + 3 * (number - 1) :][:3]
-            advertised = self.free_ports(1)[0]
+            inside, outside, relayed, advertised = ports[nodes + 4 * (number - 1) :][:4]
             directory = self.directory / str(outside)
             directory.mkdir()
             own = {
